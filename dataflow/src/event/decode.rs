@@ -1,0 +1,392 @@
+//! One record of the log, decoded: a typed event, or a code, a field and a sentence.
+//!
+//! Every field of the wire form is optional here, so that what is missing is found by us, with its
+//! name; what JSON or serde finds is a syntax error or a wrong type, with its path.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+
+use super::{Change, DURATION_MS_MAX, EVENT_BYTES_MAX, Event, ID_BYTES_MAX, Named, TRACKS_MAX, Text, Track};
+
+/// Why a record is no event. Stable: clients and metrics see these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The bytes are not UTF-8.
+    NotUtf8,
+    /// The text is not JSON.
+    MalformedJson,
+    /// More than [`EVENT_BYTES_MAX`] bytes.
+    TooLarge,
+    /// A field has another JSON type than the schema says, or stands twice.
+    WrongType,
+    /// `type` is none of the seven.
+    UnknownType,
+    /// `v` is not 1.
+    UnknownVersion,
+    /// A field that this type of event needs is not there.
+    MissingField,
+    /// A URI is the empty string.
+    EmptyId,
+    /// A URI has more than [`ID_BYTES_MAX`] bytes.
+    IdTooLong,
+    /// A URI has a control character.
+    ControlCharacter,
+    /// More than [`TRACKS_MAX`] tracks.
+    TooManyTracks,
+    /// `at` is not an RFC 3339 time.
+    BadTime,
+    /// A number is outside its range.
+    OutOfRange,
+    /// Another string has this id already (see `design`: ids are hashes).
+    IdTaken,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A record that is no event, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{code}: {detail}")]
+pub struct Rejection {
+    /// What is wrong, for programs.
+    pub code: Code,
+    /// Where, as a path such as `tracks[3].uri`; empty if it is the record as a whole.
+    pub field: String,
+    /// What is wrong and what would be right, for people.
+    pub detail: String,
+}
+
+impl Rejection {
+    /// A rejection of `field`.
+    pub fn new(code: Code, field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Rejection { code, field: field.into(), detail: detail.into() }
+    }
+}
+
+/// Text that stays borrowed inside an `Option`, which a plain `Option<Cow<str>>` does not. (serde knows
+/// `Cow` by its name only: the alias [`Text`] would be copied.)
+#[derive(Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    v: Option<serde_json::Number>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<Borrowed<'a>>,
+    #[serde(borrow)]
+    playlist: Option<Borrowed<'a>>,
+    #[serde(borrow)]
+    title: Option<Borrowed<'a>>,
+    #[serde(borrow)]
+    track: Option<WireTrack<'a>>,
+    #[serde(borrow)]
+    tracks: Option<Vec<WireTrack<'a>>>,
+    #[serde(borrow)]
+    at: Option<Borrowed<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireTrack<'a> {
+    #[serde(borrow)]
+    uri: Option<Borrowed<'a>>,
+    #[serde(borrow)]
+    name: Option<Borrowed<'a>>,
+    #[serde(borrow)]
+    artist: Option<WireNamed<'a>>,
+    #[serde(borrow)]
+    album: Option<WireNamed<'a>>,
+    duration_ms: Option<serde_json::Number>,
+}
+
+#[derive(Deserialize)]
+struct WireNamed<'a> {
+    #[serde(borrow)]
+    uri: Option<Borrowed<'a>>,
+    #[serde(borrow)]
+    name: Option<Borrowed<'a>>,
+}
+
+/// Decodes one record: a JSON object in UTF-8.
+pub fn decode(record: &[u8]) -> Result<Event<'_>, Rejection> {
+    if record.len() > EVENT_BYTES_MAX {
+        let detail = format!("the event has {} bytes, at most {EVENT_BYTES_MAX} are taken", record.len());
+        return Err(Rejection::new(Code::TooLarge, "", detail));
+    }
+    let text = str::from_utf8(record).map_err(|e| {
+        Rejection::new(Code::NotUtf8, "", format!("the event is not UTF-8 from byte {} on", e.valid_up_to()))
+    })?;
+    match serde_json::from_str::<WireEvent<'_>>(text) {
+        Ok(wire) => wire.check(),
+        Err(_) => Err(diagnose(text)),
+    }
+}
+
+/// Reads a record that serde refused once more, slowly, to say where it went wrong.
+fn diagnose(text: &str) -> Rejection {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let result: Result<WireEvent<'_>, _> = serde_path_to_error::deserialize(&mut json);
+    let (path, error) = match (result, json.end()) {
+        (Err(e), _) => (e.path().to_string(), e.into_inner()),
+        (Ok(_), Err(e)) => (String::new(), e),
+        (Ok(_), Ok(())) => return Rejection::new(Code::MalformedJson, "", "the event could not be read"),
+    };
+    match error.classify() {
+        Category::Data => {
+            let field = if path == "." { String::new() } else { path };
+            Rejection::new(Code::WrongType, field, format!("the event does not follow the schema: {error}"))
+        }
+        _ => Rejection::new(Code::MalformedJson, "", format!("the event is not JSON: {error}")),
+    }
+}
+
+impl<'a> WireEvent<'a> {
+    fn check(self) -> Result<Event<'a>, Rejection> {
+        if let Some(v) = self.v.filter(|v| v.as_u64() != Some(1)) {
+            return Err(Rejection::new(Code::UnknownVersion, "v", format!("version {v} is not known, 1 is")));
+        }
+        let kind = need(self.kind, "type")?;
+        let at_ms = time(&need(self.at, "at")?)?;
+        let playlist = |field| id(need(self.playlist, field)?, field);
+        let bare =
+            |track: Option<WireTrack<'a>>| id(need(need(track, "track")?.uri, "track.uri")?, "track.uri");
+        let change = match &*kind.0 {
+            "playlist_put" => Change::PlaylistPut {
+                playlist: playlist("playlist")?,
+                title: self.title.map(|t| t.0),
+                tracks: tracks(need(self.tracks, "tracks")?)?,
+            },
+            "playlist_titled" => Change::PlaylistTitled {
+                playlist: playlist("playlist")?,
+                title: need(self.title, "title")?.0,
+            },
+            "track_added" => Change::TrackAdded {
+                playlist: playlist("playlist")?,
+                track: need(self.track, "track")?.check(&|| "track".into())?,
+            },
+            "track_removed" => {
+                Change::TrackRemoved { playlist: playlist("playlist")?, track: bare(self.track)? }
+            }
+            "playlist_deleted" => Change::PlaylistDeleted { playlist: playlist("playlist")? },
+            "track_described" => {
+                Change::TrackDescribed { track: need(self.track, "track")?.check(&|| "track".into())? }
+            }
+            "track_forgotten" => Change::TrackForgotten { track: bare(self.track)? },
+            other => {
+                let detail = format!("type {other:?} is not known; the schema has seven types of event");
+                return Err(Rejection::new(Code::UnknownType, "type", detail));
+            }
+        };
+        Ok(Event { at_ms, change })
+    }
+}
+
+impl<'a> WireTrack<'a> {
+    fn check(self, field: &dyn Fn() -> String) -> Result<Track<'a>, Rejection> {
+        let sub = |name: &str| format!("{}.{name}", field());
+        Ok(Track {
+            uri: uri(self.uri, &|| sub("uri"))?,
+            name: known(self.name),
+            artist: self.artist.map(|a| a.check(&|| sub("artist"))).transpose()?,
+            album: self.album.map(|a| a.check(&|| sub("album"))).transpose()?,
+            duration_ms: self.duration_ms.map(|n| duration(&n, || sub("duration_ms"))).transpose()?,
+        })
+    }
+}
+
+impl<'a> WireNamed<'a> {
+    fn check(self, field: &dyn Fn() -> String) -> Result<Named<'a>, Rejection> {
+        Ok(Named { uri: uri(self.uri, &|| format!("{}.uri", field()))?, name: known(self.name) })
+    }
+}
+
+fn tracks(wire: Vec<WireTrack<'_>>) -> Result<Vec<Track<'_>>, Rejection> {
+    if wire.len() > TRACKS_MAX {
+        let detail = format!("the playlist has {} tracks, at most {TRACKS_MAX} are taken", wire.len());
+        return Err(Rejection::new(Code::TooManyTracks, "tracks", detail));
+    }
+    wire.into_iter().enumerate().map(|(i, t)| t.check(&|| format!("tracks[{i}]"))).collect()
+}
+
+/// An empty name says no more than none.
+fn known(name: Option<Borrowed<'_>>) -> Option<Text<'_>> {
+    name.map(|n| n.0).filter(|n| !n.is_empty())
+}
+
+fn need<T>(value: Option<T>, field: &str) -> Result<T, Rejection> {
+    value.ok_or_else(|| Rejection::new(Code::MissingField, field, format!("field `{field}` is missing")))
+}
+
+fn id<'a>(text: Borrowed<'a>, field: &str) -> Result<Text<'a>, Rejection> {
+    uri(Some(text), &|| field.to_owned())
+}
+
+fn uri<'a>(text: Option<Borrowed<'a>>, field: &dyn Fn() -> String) -> Result<Text<'a>, Rejection> {
+    let Some(Borrowed(text)) = text else {
+        let field = field();
+        return Err(Rejection::new(Code::MissingField, &*field, format!("field `{field}` is missing")));
+    };
+    let (code, detail) = match text.len() {
+        0 => (Code::EmptyId, "is empty".to_owned()),
+        n if n > ID_BYTES_MAX => {
+            (Code::IdTooLong, format!("has {n} bytes, at most {ID_BYTES_MAX} are taken"))
+        }
+        _ if text.chars().any(char::is_control) => {
+            (Code::ControlCharacter, "has a control character".to_owned())
+        }
+        _ => return Ok(text),
+    };
+    let field = field();
+    Err(Rejection::new(code, &*field, format!("field `{field}` {detail}")))
+}
+
+fn time(text: &Borrowed<'_>) -> Result<i64, Rejection> {
+    text.0.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(|e| {
+        let detail = format!("`at` is not an RFC 3339 time such as 2024-05-01T12:00:00Z: {e}");
+        Rejection::new(Code::BadTime, "at", detail)
+    })
+}
+
+fn duration(number: &serde_json::Number, field: impl Fn() -> String) -> Result<u32, Rejection> {
+    number.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
+        let field = field();
+        let detail = format!("field `{field}` is {number}, not a whole number from 0 to {DURATION_MS_MAX}");
+        Rejection::new(Code::OutOfRange, field, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &str) -> (Code, String) {
+        let rejection = decode(json.as_bytes()).expect_err(json);
+        (rejection.code, rejection.field)
+    }
+
+    #[test]
+    fn what_is_refused_and_where() {
+        let at = r#""at":"2024-05-01T12:00:00Z""#;
+        let long = "x".repeat(ID_BYTES_MAX + 1);
+        let many = vec![r#"{"uri":"t"}"#; TRACKS_MAX + 1].join(",");
+        for (json, code, field) in [
+            (r#"{"type":"#.to_owned(), Code::MalformedJson, ""),
+            (format!(r#"{{"type":"playlist_deleted","playlist":"p",{at}}} x"#), Code::MalformedJson, ""),
+            ("[]".into(), Code::WrongType, ""),
+            (format!(r#"{{"type":"playlist_deleted","playlist":7,{at}}}"#), Code::WrongType, "playlist"),
+            (
+                format!(r#"{{"type":"playlist_put","playlist":"p","tracks":[{{"uri":[]}}],{at}}}"#),
+                Code::WrongType,
+                "tracks[0].uri",
+            ),
+            (format!(r#"{{"type":"playlist_eaten","playlist":"p",{at}}}"#), Code::UnknownType, "type"),
+            (
+                format!(r#"{{"v":2,"type":"playlist_deleted","playlist":"p",{at}}}"#),
+                Code::UnknownVersion,
+                "v",
+            ),
+            (format!(r#"{{"playlist":"p",{at}}}"#), Code::MissingField, "type"),
+            (format!(r#"{{"type":"playlist_deleted",{at}}}"#), Code::MissingField, "playlist"),
+            (format!(r#"{{"type":"track_added","playlist":"p",{at}}}"#), Code::MissingField, "track"),
+            (
+                format!(r#"{{"type":"track_removed","playlist":"p","track":{{}},{at}}}"#),
+                Code::MissingField,
+                "track.uri",
+            ),
+            (r#"{"type":"playlist_deleted","playlist":"p"}"#.into(), Code::MissingField, "at"),
+            (format!(r#"{{"type":"playlist_titled","playlist":"p",{at}}}"#), Code::MissingField, "title"),
+            (format!(r#"{{"type":"playlist_deleted","playlist":"",{at}}}"#), Code::EmptyId, "playlist"),
+            (
+                format!(r#"{{"type":"playlist_deleted","playlist":"{long}",{at}}}"#),
+                Code::IdTooLong,
+                "playlist",
+            ),
+            (
+                format!(r#"{{"type":"playlist_deleted","playlist":"a\u0000b",{at}}}"#),
+                Code::ControlCharacter,
+                "playlist",
+            ),
+            (
+                format!(r#"{{"type":"playlist_put","playlist":"p","tracks":[{many}],{at}}}"#),
+                Code::TooManyTracks,
+                "tracks",
+            ),
+            (r#"{"type":"playlist_deleted","playlist":"p","at":"yesterday"}"#.into(), Code::BadTime, "at"),
+            (
+                r#"{"type":"playlist_deleted","playlist":"p","at":"2024-05-01T12:00:00"}"#.into(),
+                Code::BadTime,
+                "at",
+            ),
+            (
+                format!(r#"{{"type":"track_described","track":{{"uri":"t","duration_ms":-1}},{at}}}"#),
+                Code::OutOfRange,
+                "track.duration_ms",
+            ),
+            (
+                format!(r#"{{"type":"track_described","track":{{"uri":"t","duration_ms":1.5}},{at}}}"#),
+                Code::OutOfRange,
+                "track.duration_ms",
+            ),
+            (
+                format!(r#"{{"type":"track_described","track":{{"uri":"t","artist":{{"name":"x"}}}},{at}}}"#),
+                Code::MissingField,
+                "track.artist.uri",
+            ),
+        ] {
+            assert_eq!(refused(&json), (code, field.to_owned()), "{}", &json[..json.len().min(120)]);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_or_too_many() {
+        let code = |bytes: &[u8]| decode(bytes).expect_err("refused").code;
+        assert_eq!(code(b"{\"type\":\"\xff\"}"), Code::NotUtf8);
+        assert_eq!(code(&vec![b' '; EVENT_BYTES_MAX + 1]), Code::TooLarge);
+    }
+
+    #[test]
+    fn every_type_survives_the_way_out_and_back() {
+        let named = Track {
+            uri: "t:1".into(),
+            name: Some("One \"quoted\" ✓".into()),
+            artist: Some(Named { uri: "a:1".into(), name: Some("Artist".into()) }),
+            album: Some(Named { uri: "b:1".into(), name: None }),
+            duration_ms: Some(1234),
+        };
+        let playlist = Text::from("p:1");
+        for change in [
+            Change::PlaylistPut {
+                playlist: playlist.clone(),
+                title: Some("T".into()),
+                tracks: vec![named.clone(), Track::new("t:2")],
+            },
+            Change::PlaylistPut { playlist: playlist.clone(), title: None, tracks: vec![] },
+            Change::PlaylistTitled { playlist: playlist.clone(), title: "".into() },
+            Change::TrackAdded { playlist: playlist.clone(), track: named.clone() },
+            Change::TrackRemoved { playlist: playlist.clone(), track: "t:1".into() },
+            Change::PlaylistDeleted { playlist },
+            Change::TrackDescribed { track: named },
+            Change::TrackForgotten { track: "t:1".into() },
+        ] {
+            let event = Event { at_ms: 1_714_564_800_123, change };
+            let json = event.to_json();
+            assert_eq!(decode(json.as_bytes()).as_ref(), Ok(&event), "{json}");
+        }
+    }
+
+    #[test]
+    fn plain_text_is_borrowed_from_the_record() {
+        let record =
+            br#"{"type":"track_forgotten","track":{"uri":"t"},"at":"2024-05-01T12:00:00+02:00","new":1}"#;
+        let event = decode(record).expect("an event with a field that is not known");
+        assert!(matches!(event.change, Change::TrackForgotten { track: Text::Borrowed("t") }));
+        assert_eq!(event.at_ms, 1_714_557_600_000);
+    }
+}
