@@ -1,9 +1,24 @@
 //! The engine: playlist events in, answers out, every view up to date change by change.
 //!
-//! Reading order, which is the way of an event: `ids` (hashed names of things), `event` (what arrives
-//! on the log), then the engine that keeps the views and answers queries from them.
+//! Reading order, which is the way of an event:
+//! [`ids`] (hashed names of things), [`event`] (what arrives on the log), [`edit`] (the form that travels
+//! through the dataflow), [`apply`] (edits become changes of playlists), [`catalogue`] (and of tracks),
+//! [`views`] (what they add up to), [`query`] (how questions are answered from the views, with [`sample`]
+//! and [`scoring`]), [`engine`] (all of it as one dataflow), [`workers`] (the threads it runs on).
 //!
 //! This crate does no I/O and knows no clock: bytes and time are handed in.
 
+pub mod apply;
+pub mod catalogue;
+pub mod digest;
+pub mod edit;
+pub mod engine;
 pub mod event;
 pub mod ids;
+pub mod query;
+pub mod sample;
+pub mod scoring;
+pub mod settings;
+pub mod title;
+pub mod views;
+pub mod workers;

@@ -1,0 +1,282 @@
+//! `apply`: edits become changes of the state, each playlist's in log order.
+//!
+//! The operator builds and owns the arrangement by_playlist, so what it reads is complete up to the
+//! frontier it has processed: no feedback, and an event that arrives twice changes nothing. Per epoch only
+//! the net difference of a playlist becomes a change; tracks are told every edit, in order, because inline
+//! names live and die with entries.
+
+mod draft;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use differential_dataflow::logging::DifferentialEventBuilder;
+use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
+use differential_dataflow::trace::implementations::ValBuilder;
+use differential_dataflow::trace::{Builder, Description, ExertionLogic, Span, Trace as _};
+use serde::{Deserialize, Serialize};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::{Antichain, Stamp};
+
+pub use draft::{Draft, Playlist, Said};
+
+use crate::catalogue::{Note, Notes};
+use crate::digest::Digest;
+use crate::edit::{Edit, Op, PlaylistOp};
+use crate::engine::Refused;
+use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::title;
+use crate::views::Shared;
+use crate::views::book::Book;
+use crate::views::trace::{Spine, Trace, View};
+
+/// What a worker's playlists add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Playlists there are, empty ones included.
+    pub playlists: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Of those entries.
+    pub digest: Digest,
+}
+
+/// A change of one of the counts that every worker has.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Count {
+    /// So many more playlists hold the track.
+    Track(TrackId, i32),
+    /// So many more playlists are there.
+    Playlists(i32),
+}
+
+/// What comes out of `apply`.
+pub struct Applied<'s> {
+    /// Playlist → track.
+    pub by_playlist: Arranged<'s, Trace<PlaylistId, TrackId>>,
+    /// (Title or word, playlist) changes, of this worker's playlists.
+    pub titles: StreamVec<'s, u64, ((TitleId, PlaylistId), u64, i32)>,
+    /// What the edits mean to the tracks, on the way to their owners.
+    pub notes: StreamVec<'s, u64, Note>,
+    /// Changes of the number of playlists.
+    pub counts: StreamVec<'s, u64, Count>,
+    /// Playlist → URI, title, entries.
+    pub playlists: Shared<Book<PlaylistId, Rc<Playlist>>>,
+    /// Sums over this worker's playlists.
+    pub totals: Shared<Book<(), Totals>>,
+}
+
+type Out<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
+
+/// Edits of one epoch, and the right to say something about it on each output.
+struct Waiting {
+    caps: [Capability<u64>; 4],
+    edits: Vec<Edit>,
+}
+
+/// Builds the operator. `refused` hears of edits that name a taken id.
+pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'s> {
+    let scope = edits.scope();
+    let peers = scope.peers() as u64;
+    let mut builder = OperatorBuilder::new("Apply".to_owned(), scope);
+    let mut input = builder.new_input(edits, Exchange::new(Edit::owner));
+    let (output, batches) = builder.new_output();
+    let mut batches_out: Out<Span<u64, _>> = OutputBuilder::from(output);
+    let (output, notes) = builder.new_output();
+    let mut notes_out: Out<Note> = OutputBuilder::from(output);
+    let (output, titles) = builder.new_output();
+    let mut titles_out: Out<((TitleId, PlaylistId), u64, i32)> = OutputBuilder::from(output);
+    let (output, counts) = builder.new_output();
+    let mut counts_out: Out<Count> = OutputBuilder::from(output);
+
+    let info = builder.operator_info();
+    let logger =
+        scope.worker().logger_for::<DifferentialEventBuilder>("differential/arrange").map(Into::into);
+    let activator = scope.activator_for(Rc::clone(&info.address));
+    let mut spine = Spine::new(info.clone(), logger.clone(), Some(activator));
+    if let Some(logic) = scope.worker().config().get::<ExertionLogic>("differential/default_exert_logic") {
+        spine.set_exert_logic(logic.clone());
+    }
+    let (trace, mut writer) = TraceAgent::new(spine, info, logger);
+    let mut view = Some(View::new(trace.clone()));
+    let (playlists, totals) = <(Shared<Book<_, _>>, Shared<Book<_, _>>)>::default();
+    let (own_playlists, own_totals) = (Rc::clone(&playlists), Rc::clone(&totals));
+
+    builder.build(move |_initial| {
+        let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
+        let mut lower = Antichain::from_elem(0);
+        move |frontiers| {
+            input.for_each(|cap, data| {
+                let caps = [0, 1, 2, 3].map(|port| cap.retain_least(port));
+                if let [Some(a), Some(b), Some(c), Some(d)] = caps {
+                    let epoch = *a.time();
+                    let entry = waiting.entry(epoch);
+                    entry
+                        .or_insert_with(|| Waiting { caps: [a, b, c, d], edits: Vec::new() })
+                        .edits
+                        .append(data);
+                }
+            });
+            let upper = frontiers[0].frontier().to_owned();
+            if lower != upper {
+                let mut step = Step {
+                    peers,
+                    playlists: &mut own_playlists.borrow_mut(),
+                    refused: &refused,
+                    builder: ValBuilder::default(),
+                    changed: BTreeMap::new(),
+                };
+                let (mut caps, mut ready) = (BTreeMap::new(), Vec::new());
+                while let Some(entry) = waiting.first_entry().filter(|e| !upper.less_equal(e.key())) {
+                    let (epoch, Waiting { caps: held, edits }) = entry.remove_entry();
+                    caps.insert(epoch, held);
+                    ready.extend(edits.into_iter().map(|edit| (epoch, edit)));
+                }
+                if let Some(view) = view.as_mut() {
+                    view.refresh();
+                    step.run(view, ready);
+                }
+                let batch = step.builder.done();
+                match (batch, caps.values().next()) {
+                    (Some(batch), Some([cap, ..])) => {
+                        let desc = Description::new(lower.clone(), upper.clone(), Antichain::from_elem(0));
+                        let span = Span::new(desc, Some(Rc::new(batch)));
+                        writer.insert(span.clone(), Stamp::from_elem(*cap.time()));
+                        batches_out.activate().session(cap).give(span);
+                    }
+                    _ => writer.seal(upper.clone()), // time passed, nothing changed
+                }
+                let mut totals = own_totals.borrow_mut();
+                for (epoch, changed) in step.changed {
+                    let Some([_, notes, titles, counts]) = caps.get(&epoch) else { continue };
+                    let before = totals.newest(&()).copied().unwrap_or_default();
+                    totals.set(epoch, (), Some(changed.added_to(before)));
+                    notes_out.activate().session(notes).give_iterator(changed.notes.into_iter());
+                    titles_out.activate().session(titles).give_iterator(changed.titles.into_iter());
+                    if changed.playlists != 0 {
+                        counts_out.activate().session(counts).give(Count::Playlists(changed.playlists));
+                    }
+                }
+                match upper.as_option() {
+                    Some(since) => view.iter_mut().for_each(|view| view.hold(*since)),
+                    None => view = None,
+                }
+                lower = upper;
+            }
+            writer.exert();
+        }
+    });
+    Applied { by_playlist: Arranged { stream: batches, trace }, titles, notes, counts, playlists, totals }
+}
+
+/// What one epoch changed on this worker, apart from the arrangement.
+#[derive(Default)]
+struct Changed {
+    notes: Vec<Note>,
+    titles: Vec<((TitleId, PlaylistId), u64, i32)>,
+    playlists: i32,
+    entries: i64,
+    digest: Digest,
+}
+
+impl Changed {
+    fn added_to(&self, mut totals: Totals) -> Totals {
+        totals.playlists = totals.playlists.saturating_add_signed(self.playlists.into());
+        totals.entries = totals.entries.saturating_add_signed(self.entries);
+        totals.digest += self.digest;
+        totals
+    }
+}
+
+/// One advance of the frontier: the edits of some epochs, playlist by playlist.
+struct Step<'a> {
+    peers: u64,
+    playlists: &'a mut Book<PlaylistId, Rc<Playlist>>,
+    refused: &'a Refused,
+    builder: ValBuilder<PlaylistId, TrackId, u64, i32>,
+    changed: BTreeMap<u64, Changed>,
+}
+
+impl Step<'_> {
+    fn run(&mut self, view: &View<PlaylistId, TrackId>, ready: Vec<(u64, Edit)>) {
+        let mut edits = Vec::with_capacity(ready.len());
+        for (epoch, Edit { seq, op }) in ready {
+            match op {
+                Op::Playlist { id, uri, op } => edits.push((id, epoch, seq, uri, op)),
+                about_track => {
+                    self.changed.entry(epoch).or_default().notes.extend(Note::about(
+                        seq,
+                        about_track,
+                        self.peers,
+                    ));
+                }
+            }
+        }
+        edits.sort_by_key(|(id, epoch, seq, ..)| (*id, *epoch, *seq));
+        let (mut pass, mut edits) = (view.pass(), edits.into_iter().peekable());
+        while let Some(&(id, ..)) = edits.peek() {
+            let mut draft = Draft { card: self.playlists.newest(&id).cloned(), tracks: Vec::new() };
+            if draft.card.is_some() {
+                pass.read(id, u64::MAX, |track| draft.tracks.push(track));
+            }
+            let mut updates = Vec::new();
+            while let Some(&(_, epoch, ..)) = edits.peek().filter(|edit| edit.0 == id) {
+                let before = draft.clone();
+                while let Some((_, _, seq, uri, op)) = edits.next_if(|edit| (edit.0, edit.1) == (id, epoch)) {
+                    self.edit(&mut draft, epoch, seq, &uri, op);
+                }
+                draft.seal();
+                self.close(id, epoch, &before, &draft, &mut updates);
+            }
+            updates.sort_unstable();
+            if !updates.is_empty() {
+                self.builder.push(&mut updates);
+            }
+        }
+    }
+
+    fn edit(&mut self, draft: &mut Draft, epoch: u64, seq: u64, uri: &str, op: PlaylistOp) {
+        match draft.card.as_ref().filter(|card| *card.uri != *uri) {
+            Some(taken) => (self.refused)(seq, format!("playlist {uri:?} has the id of {:?}", taken.uri)),
+            None => {
+                let mut notes = Notes::new(seq, self.peers);
+                draft.apply(uri, op, |track, said| notes.add(track, said));
+                self.changed.entry(epoch).or_default().notes.extend(notes.finish());
+            }
+        }
+    }
+
+    /// The epoch ends for this playlist: only the net difference is a change.
+    fn close(
+        &mut self,
+        id: PlaylistId,
+        epoch: u64,
+        before: &Draft,
+        now: &Draft,
+        updates: &mut Vec<((PlaylistId, TrackId), u64, i32)>,
+    ) {
+        let changed = self.changed.entry(epoch).or_default();
+        draft::difference(&before.tracks, &now.tracks, |track, diff| {
+            updates.push(((id, track), epoch, diff));
+            changed.digest.update(id, track, diff);
+        });
+        changed.entries += now.tracks.len() as i64 - before.tracks.len() as i64;
+        changed.playlists += i32::from(now.card.is_some()) - i32::from(before.card.is_some());
+        let title = |draft: &Draft| draft.card.as_ref().and_then(|card| card.title.clone());
+        let (old, new) = (title(before), title(now));
+        if old != new {
+            for (title, diff) in [(old, -1), (new, 1)] {
+                let keys = title.map(|title| title::keys(&title)).unwrap_or_default();
+                changed.titles.extend(keys.into_iter().map(|key| ((key, id), epoch, diff)));
+            }
+        }
+        if before.card != now.card {
+            self.playlists.set(epoch, id, now.card.clone());
+        }
+    }
+}

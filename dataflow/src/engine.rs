@@ -1,0 +1,123 @@
+//! The dataflow of one worker, built from end to end, and one typed handle to it.
+
+use std::rc::Rc;
+
+use differential_dataflow::operators::arrange::arrangement::arrange_core;
+use differential_dataflow::trace::implementations::ValBatcher;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::core::{Concatenate, Probe};
+use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::{ProbeHandle, Stream, StreamVec};
+use timely::worker::Worker;
+
+use crate::apply::apply;
+use crate::catalogue::{catalogue, popularity};
+use crate::edit::Edit;
+use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::query::{Answer, Desk, Hub, Query, rounds};
+use crate::settings::Settings;
+use crate::views::trace::View;
+use crate::views::{Shared, Views};
+
+/// Told of an event (its position on the log) that names an id another string has already, and why.
+pub type Refused = Rc<dyn Fn(u64, String)>;
+
+type Input<D> = timely::dataflow::InputHandle<u64, CapacityContainerBuilder<Vec<D>>>;
+
+/// The way into the dataflow of one worker, and the way out.
+pub struct Dataflow {
+    edits: Input<Edit>,
+    queries: Input<Query>,
+    probe: ProbeHandle<u64>,
+    desk: Shared<Desk>,
+    hub: Shared<Hub>,
+}
+
+impl Dataflow {
+    /// Builds the dataflow. All workers must build the same, in the same order.
+    pub fn new(worker: &mut Worker, settings: Settings, refused: &Refused) -> Self {
+        let (home, peers) = (worker.index() as u64, worker.peers() as u64);
+        let (mut edits, mut queries, probe) = (Input::new(), Input::new(), ProbeHandle::new());
+        let desk = Rc::new(std::cell::RefCell::new(Desk::new(home, peers, settings)));
+        let hub = worker.dataflow::<u64, _, _>(|scope| {
+            let applied = apply(edits.to_stream(scope), Rc::clone(refused));
+            let (cards, counts) = catalogue(applied.notes, Rc::clone(refused));
+            let (popularity, counted) = popularity(counts, applied.counts);
+
+            // No exchange: each worker keeps the part of every posting list that its own playlists make, so
+            // no hot track sits on one worker, and all about a playlist is answered where it lives.
+            let entries =
+                applied.by_playlist.clone().as_collection(|playlist, track| (*track, *playlist)).inner;
+            let by_track = arrange_core::<_, _, ValBatcher<TrackId, PlaylistId, u64, i32>, _>(
+                entries,
+                Pipeline,
+                "ByTrack",
+                ValBatcher::new,
+            );
+            let by_title = arrange_core::<_, _, ValBatcher<TitleId, PlaylistId, u64, i32>, _>(
+                applied.titles,
+                Pipeline,
+                "ByTitle",
+                ValBatcher::new,
+            );
+            let complete = scope.concatenate([counted, frontier(by_track.stream), frontier(by_title.stream)]);
+            let hub = Rc::new(std::cell::RefCell::new(Hub::new(Views {
+                by_playlist: View::new(applied.by_playlist.trace),
+                by_track: View::new(by_track.trace),
+                by_title: View::new(by_title.trace),
+                playlists: applied.playlists,
+                cards,
+                popularity,
+                totals: applied.totals,
+            })));
+            rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);
+            complete.probe_with(&probe);
+            hub
+        });
+        Dataflow { edits, queries, probe, desk, hub }
+    }
+
+    /// The epoch that is open: what is fed now belongs to it.
+    pub fn open(&self) -> u64 {
+        *self.edits.time()
+    }
+
+    /// Feeds an edit into the open epoch.
+    pub fn feed(&mut self, edit: Edit) {
+        self.edits.send(edit);
+    }
+
+    /// Asks as-of the open epoch, which includes all that is fed into it anywhere before it is closed.
+    pub fn ask(&mut self, query: Query) {
+        self.queries.send(query);
+    }
+
+    /// Closes the open epoch and opens `epoch`, which must be later.
+    pub fn advance(&mut self, epoch: u64) {
+        self.edits.advance_to(epoch);
+        self.queries.advance_to(epoch);
+    }
+
+    /// Whether everything through `epoch` is in the views of all workers, and answered.
+    pub fn is_complete(&self, epoch: u64) -> bool {
+        !self.probe.less_equal(&epoch)
+    }
+
+    /// The oldest answer not yet taken, with the id of its query.
+    pub fn take_answer(&mut self) -> Option<(u64, Answer)> {
+        self.desk.borrow_mut().done.pop_front()
+    }
+
+    /// Looks at the views, for tests and measurements; none after the end.
+    pub fn with_views<T>(&self, look: impl FnOnce(&Views) -> T) -> Option<T> {
+        self.hub.borrow().views().map(look)
+    }
+}
+
+/// Passes nothing on but the frontier.
+fn frontier<'s, D: Clone + 'static>(stream: Stream<'s, u64, Vec<D>>) -> StreamVec<'s, u64, ()> {
+    stream.unary::<CapacityContainerBuilder<_>, _, _, _>(Pipeline, "Frontier", |_cap, _info| {
+        move |input, _output| input.for_each(|_cap, data| data.clear())
+    })
+}

@@ -1,0 +1,191 @@
+//! Queries: records in the dataflow, answered as-of one epoch on any number of workers.
+//!
+//! A query is a [`plan::Plan`] that lives at its home worker. It asks workers to read something
+//! ([`read::Read`]), is given what they found, and either asks again or is done. [`round`] is the dataflow
+//! of it: four rounds of "look up" and "gather", the same operators each time, since no query needs more.
+
+mod neighbours;
+mod plan;
+mod playlist;
+mod popular;
+mod read;
+mod recommend;
+mod round;
+mod state;
+mod track;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::catalogue::TrackCard;
+pub use plan::Desk;
+pub use round::{Hub, rounds};
+
+use crate::digest::Digest;
+use crate::ids::{PlaylistId, TitleId, TrackId};
+
+/// A question with a name for its answer, unique on the worker where it enters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Query {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Question {
+    /// Which tracks go with these?
+    Recommend(Recommend),
+    /// What is in this playlist?
+    Playlist(PlaylistId),
+    /// What is known of this track?
+    Track(TrackId),
+    /// Which tracks share most playlists with this one?
+    Neighbours {
+        /// Whose neighbours.
+        track: TrackId,
+        /// How many at the most; the setting `neighbours.keep` bounds it too.
+        limit: usize,
+    },
+    /// Which tracks do most playlists hold?
+    Popular {
+        /// How many at the most.
+        limit: usize,
+    },
+    /// How much is there?
+    State,
+}
+
+/// A question for recommendations.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recommend {
+    /// What they should go with.
+    pub seeds: Seeds,
+    /// Used when no seed is known: the tracks of playlists with this title.
+    pub title: Option<TitleId>,
+    /// Tracks not to be recommended. Seeds never are.
+    pub exclude: Vec<TrackId>,
+    /// How many; so many come while there are other tracks.
+    pub limit: usize,
+}
+
+/// The seeds of a recommendation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Seeds {
+    /// These tracks.
+    Tracks(Vec<TrackId>),
+    /// The tracks of this playlist as it stands.
+    Playlist(PlaylistId),
+}
+
+/// An answer: true as-of one epoch, on all workers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The epoch, in milliseconds since the Unix epoch.
+    pub as_of: u64,
+    /// What was found.
+    pub body: Body,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// Best first. None: the playlist that was to give the seeds is not there.
+    Recommendations(Option<Recommendations>),
+    /// None if there is no such playlist.
+    Playlist(Option<PlaylistAnswer>),
+    /// None if there is no such track.
+    Track(Option<TrackAnswer>),
+    /// None if there is no such track.
+    Neighbours(Option<NeighboursAnswer>),
+    /// Tracks with the number of playlists that hold them, most first.
+    Popular(Vec<(TrackCard, u32)>),
+    /// The sums.
+    State(State),
+}
+
+/// Recommended tracks, and the seeds that no playlist holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recommendations {
+    /// Best first.
+    pub tracks: Vec<Recommended>,
+    /// In the order asked.
+    pub unknown_seeds: Vec<TrackId>,
+}
+
+/// One recommended track.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recommended {
+    /// Which.
+    pub track: TrackCard,
+    /// Share of the votes that it has (of all playlists that hold it, for a popular one): 0 to 1.
+    pub score: f64,
+    /// What brought it here.
+    pub source: Source,
+}
+
+/// What brought a track into the recommendations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Playlists that share seeds.
+    Cooccurrence,
+    /// Playlists that have the same title.
+    Title,
+    /// Its popularity.
+    Popular,
+}
+
+/// A playlist and its tracks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlaylistAnswer {
+    /// URI, title, number of entries.
+    pub playlist: crate::apply::Playlist,
+    /// Its tracks, in id order: a playlist is a set here.
+    pub tracks: Vec<TrackCard>,
+}
+
+/// A track.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackAnswer {
+    /// URI and names.
+    pub track: TrackCard,
+    /// How many playlists hold it.
+    pub playlists: u32,
+}
+
+/// A track and its neighbours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NeighboursAnswer {
+    /// Whose.
+    pub track: TrackAnswer,
+    /// How many of its playlists were counted; all of them where that is how many there are.
+    pub sampled: u32,
+    /// Most shared first, ties by id.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// A track that shares playlists with another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Neighbour {
+    /// Which.
+    pub track: TrackCard,
+    /// How many of the sampled playlists hold both.
+    pub shared: u32,
+    /// Estimated cosine of the two tracks' playlists: 0 to 1.
+    pub similarity: f64,
+}
+
+/// The state as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Playlists, empty ones included.
+    pub playlists: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Tracks that some playlist holds.
+    pub tracks: u64,
+    /// Of the entries.
+    pub digest: Digest,
+}

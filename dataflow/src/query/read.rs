@@ -1,0 +1,153 @@
+//! What a worker can be asked to read, and what it finds: pure functions of its views, as-of one epoch.
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::apply::{Playlist, Totals};
+use crate::catalogue::TrackCard;
+use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::sample;
+use crate::scoring::{best, seed_weight, vote};
+use crate::views::Views;
+
+/// What one worker is asked to read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Read {
+    /// A playlist that lives there.
+    Playlist(PlaylistId),
+    /// Of its playlists, those most similar to the seeds.
+    Nearest(Nearest),
+    /// The tracks of these playlists (ascending, all living there), each with its playlists' votes.
+    Votes(Vec<(PlaylistId, u64)>),
+    /// How many of its playlists in the track's sample hold each other track.
+    Shared {
+        /// Whose sample.
+        track: TrackId,
+        /// How many playlists the sample has at least.
+        sample: u32,
+    },
+    /// The sums over its playlists.
+    Totals,
+    /// The most popular tracks.
+    Popular(usize),
+    /// Names and popularity of tracks that live there.
+    Cards(Vec<TrackId>),
+}
+
+/// Which playlists are nearest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Nearest {
+    /// Seeds, ascending.
+    pub seeds: Vec<TrackId>,
+    /// Counts if no playlist holds any seed.
+    pub title: Option<TitleId>,
+    /// Playlists read per seed, at least.
+    pub sample: u32,
+    /// How many playlists are wanted.
+    pub nearest: usize,
+    /// The playlist that the seeds are from: it is not its own neighbour.
+    pub but: Option<PlaylistId>,
+}
+
+/// What a worker found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Found {
+    /// The playlist and its tracks, ascending.
+    Playlist(Option<(Playlist, Vec<TrackId>)>),
+    /// Playlists with their votes.
+    Nearest(Vec<(PlaylistId, u64)>),
+    /// Tracks with the sum of their votes.
+    Votes(Vec<(TrackId, u64)>),
+    /// How many playlists were counted, and in how many each track was.
+    Shared(u32, Vec<(TrackId, u64)>),
+    /// The sums.
+    Totals(Totals),
+    /// Tracks with the number of playlists that hold them.
+    Popular(Vec<(TrackId, u32)>),
+    /// Such of the tracks as are there, with the number of playlists that hold them.
+    Cards(Vec<(TrackId, TrackCard, u32)>),
+}
+
+impl Read {
+    /// Reads it, as-of `epoch`.
+    pub fn run(&self, views: &Views, epoch: u64) -> Found {
+        match self {
+            Read::Playlist(playlist) => Found::Playlist(
+                views
+                    .playlists
+                    .borrow()
+                    .get(playlist, epoch)
+                    .map(|card| (Playlist::clone(card), views.by_playlist.values(*playlist, epoch))),
+            ),
+            Read::Nearest(wanted) => Found::Nearest(wanted.run(views, epoch)),
+            Read::Votes(playlists) => Found::Votes(votes(views, playlists, epoch)),
+            Read::Shared { track, sample } => shared(views, *track, *sample, epoch),
+            Read::Totals => Found::Totals(views.totals.borrow().get(&(), epoch).copied().unwrap_or_default()),
+            Read::Popular(limit) => Found::Popular(views.popularity.borrow_mut().top(*limit, epoch)),
+            Read::Cards(tracks) => {
+                let (cards, popularity) = (views.cards.borrow(), views.popularity.borrow());
+                let card = |track: &TrackId| {
+                    Some((*track, cards.get(track, epoch)?.shown(), popularity.of(*track, epoch)))
+                };
+                Found::Cards(tracks.iter().filter_map(card).collect())
+            }
+        }
+    }
+}
+
+impl Nearest {
+    /// Sums up the seeds' weights over the playlists in their samples; for a title, takes the playlists
+    /// with the smallest ids, one vote each.
+    fn run(&self, views: &Views, epoch: u64) -> Vec<(PlaylistId, u64)> {
+        let popularity = views.popularity.borrow();
+        let playlists = popularity.playlists(epoch);
+        let (mut wanted, mut weights) = (Vec::new(), Vec::new());
+        for seed in &self.seeds {
+            let holding = popularity.of(*seed, epoch);
+            if holding > 0 {
+                wanted.push((*seed, PlaylistId(sample::last(sample::level(holding, self.sample)))));
+                weights.push(seed_weight(playlists, holding) as i64);
+            }
+        }
+        let mut sums: FxHashMap<PlaylistId, i64> = FxHashMap::default();
+        views.by_track.updates(&wanted.iter().copied(), epoch, |i, playlist, diff| {
+            *sums.entry(playlist).or_default() += weights[i] * i64::from(diff);
+        });
+        if let Some(but) = self.but {
+            sums.remove(&but);
+        }
+        let cards = views.playlists.borrow();
+        let mut found: Vec<(PlaylistId, u64)> = Vec::with_capacity(sums.len());
+        found.extend(sums.into_iter().filter(|(_, sum)| *sum > 0).filter_map(|(playlist, sum)| {
+            let entries = cards.get(&playlist, epoch)?.entries;
+            Some((playlist, vote(sum as u64, entries))).filter(|(_, vote)| *vote > 0)
+        }));
+        if let (true, Some(title)) = (wanted.is_empty(), self.title) {
+            let titled = views.by_title.values(title, epoch);
+            found.extend(titled.into_iter().filter(|p| Some(*p) != self.but).map(|playlist| (playlist, 1)));
+        }
+        best(found, self.nearest)
+    }
+}
+
+/// The votes of the playlists' tracks. Linear in entries, so removals are simply subtracted.
+fn votes(views: &Views, playlists: &[(PlaylistId, u64)], epoch: u64) -> Vec<(TrackId, u64)> {
+    let mut sums = FxHashMap::with_capacity_and_hasher(playlists.len() * 32, Default::default());
+    let keys = playlists.iter().map(|(playlist, _)| (*playlist, TrackId(u64::MAX)));
+    views.by_playlist.updates(&keys, epoch, |i, track, diff| {
+        *sums.entry(track).or_insert(0_i64) += playlists[i].1 as i64 * i64::from(diff);
+    });
+    sums.into_iter().filter(|(_, sum)| *sum > 0).map(|(track, sum)| (track, sum as u64)).collect()
+}
+
+/// Counts the tracks of the playlists in the sample of `track`.
+fn shared(views: &Views, track: TrackId, sample: u32, epoch: u64) -> Found {
+    let holding = views.popularity.borrow().of(track, epoch);
+    let last = PlaylistId(sample::last(sample::level(holding, sample)));
+    let mut sampled = views.by_track.values(track, epoch);
+    sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
+    let playlists: Vec<(PlaylistId, u64)> = sampled.into_iter().map(|playlist| (playlist, 1)).collect();
+    let mut counts = votes(views, &playlists, epoch);
+    counts.retain(|(other, _)| *other != track);
+    Found::Shared(playlists.len() as u32, counts)
+}

@@ -1,0 +1,46 @@
+//! Every knob of recommendation and of the co-occurrence answers, with its default and its reason.
+
+use serde::{Deserialize, Serialize};
+
+/// The knobs of the engine. They may differ between two runs over one log: they shape answers, never state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How recommendations are made.
+    pub recommend: Recommend,
+    /// How the neighbours of a track are counted.
+    pub neighbours: Neighbours,
+}
+
+/// Knobs of playlist-kNN.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recommend {
+    /// m: playlists read per seed, at least; at most twice as many are. 500 are within 1 % of all
+    /// (scoring notes, section 4).
+    pub sample: u32,
+    /// k: the most similar playlists whose tracks are counted as votes. 500 are as good as 1,000.
+    pub nearest: u32,
+}
+
+/// Knobs of the neighbours of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Neighbours {
+    /// Playlists of a track that are counted, at least; at most twice as many are.
+    pub sample: u32,
+    /// Neighbours that a track has at the most.
+    pub keep: u32,
+}
+
+impl Default for Recommend {
+    fn default() -> Self {
+        Recommend { sample: 500, nearest: 500 }
+    }
+}
+
+impl Default for Neighbours {
+    fn default() -> Self {
+        Neighbours { sample: 500, keep: 100 }
+    }
+}

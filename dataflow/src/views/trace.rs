@@ -1,0 +1,206 @@
+//! Reading an arrangement as-of one epoch, straight from the storage of its batches.
+//!
+//! It reads *all* batches and filters by time: cutting them at an epoch is impossible in general, because
+//! one batch may cover several. Keys are looked up in one forward pass over each batch.
+
+use std::rc::Rc;
+
+use differential_dataflow::ExchangeData;
+use differential_dataflow::operators::arrange::TraceAgent;
+use differential_dataflow::trace::TraceReader;
+use differential_dataflow::trace::implementations::{ValSpine, Vector, ord_neu::OrdValBatch};
+use timely::progress::Antichain;
+use timely::progress::frontier::AntichainRef;
+
+/// A collection of (K, V) pairs, kept by differential as a few sorted batches.
+pub type Spine<K, V> = ValSpine<K, V, u64, i32>;
+/// A handle to it.
+pub type Trace<K, V> = TraceAgent<Spine<K, V>>;
+/// One sorted batch.
+pub type Batch<K, V> = Rc<OrdValBatch<Vector<((K, V), u64, i32)>>>;
+
+/// An id that can be a key or a value of an arrangement: plain data with an order.
+pub trait Id: ExchangeData + Copy + Ord + std::hash::Hash {}
+impl<T: ExchangeData + Copy + Ord + std::hash::Hash> Id for T {}
+
+/// Hands every (key, value, time, diff) of a batch to `each`.
+pub fn scan<K: Id, V: Id>(batch: &Batch<K, V>, mut each: impl FnMut(K, V, u64, i32)) {
+    let storage = &batch.storage;
+    for (k, key) in storage.keys.iter().enumerate() {
+        let (lo, hi) = storage.vals.bounds(k);
+        for v in lo..hi {
+            let (from, to) = storage.upds.bounds(v);
+            for i in from..to {
+                each(*key, storage.vals.vals[v], storage.upds.times[i], storage.upds.diffs[i]);
+            }
+        }
+    }
+}
+
+/// One batch, and what makes it cheap to read: `newest` is its latest update time, `plain` says that it
+/// holds insertions only. Equal neighbouring (time, diff) pairs are stored once, so both come from a very
+/// short list even in a batch of millions.
+struct Part<K: Id, V: Id> {
+    batch: Batch<K, V>,
+    newest: u64,
+    plain: bool,
+}
+
+impl<K: Id, V: Id> Part<K, V> {
+    fn new(batch: Batch<K, V>) -> Self {
+        let upds = &batch.storage.upds;
+        let newest = upds.times.iter().copied().max().unwrap_or(0);
+        let plain = upds.diffs.iter().all(|diff| *diff == 1);
+        Part { batch, newest, plain }
+    }
+
+    fn is_plain(&self, as_of: u64) -> bool {
+        self.plain && self.newest <= as_of
+    }
+
+    /// The multiplicity that this batch gives to the value at `index`, counting times up to `as_of`.
+    fn diff(&self, index: usize, as_of: u64) -> i32 {
+        if self.is_plain(as_of) {
+            return 1;
+        }
+        let upds = &self.batch.storage.upds;
+        let (lo, hi) = upds.bounds(index); // `bounds` undoes the elision of runs; the raw offsets do not
+        (lo..hi).filter(|&i| upds.times[i] <= as_of).map(|i| upds.diffs[i]).sum()
+    }
+
+    /// Where the values of `key` lie, found from position `at` on, which moves there.
+    fn values(&self, at: &mut usize, key: &K) -> (usize, usize) {
+        let storage = &self.batch.storage;
+        *at = seek(&storage.keys, *at, key);
+        if storage.keys.get(*at) == Some(key) { storage.vals.bounds(*at) } else { (0, 0) }
+    }
+}
+
+/// A reader of one arrangement, of a collection in which each pair is there once or not at all.
+pub struct View<K: Id, V: Id> {
+    trace: Trace<K, V>,
+    parts: Vec<Part<K, V>>,
+}
+
+impl<K: Id, V: Id> View<K, V> {
+    /// Reads `trace`, and never stands in the way of merging.
+    pub fn new(mut trace: Trace<K, V>) -> Self {
+        trace.set_physical_compaction(AntichainRef::new(&[]));
+        View { trace, parts: Vec::new() }
+    }
+
+    /// Promises to read only as-of `since` or later.
+    pub fn hold(&mut self, since: u64) {
+        self.trace.set_logical_compaction(AntichainRef::new(&[since]));
+    }
+
+    /// Takes the present batches (a handful of `Rc` clones), keeping what is known of the old ones.
+    pub fn refresh(&mut self) {
+        let Some(batches) = self.trace.batches_through(Antichain::new().borrow()) else { return };
+        let mut old = std::mem::take(&mut self.parts);
+        self.parts = batches
+            .into_iter()
+            .map(|batch| match old.iter().position(|part| Rc::ptr_eq(&part.batch, &batch)) {
+                Some(known) => old.swap_remove(known),
+                None => Part::new(batch),
+            })
+            .collect();
+    }
+
+    /// How many batches there are, and how many update times they store.
+    pub fn batches(&self) -> (usize, usize) {
+        (self.parts.len(), self.parts.iter().map(|part| part.batch.storage.upds.times.len()).sum())
+    }
+
+    /// The values of `key`, ascending.
+    pub fn values(&self, key: K, as_of: u64) -> Vec<V> {
+        let mut values = Vec::new();
+        self.pass().read(key, as_of, |value| values.push(value));
+        values
+    }
+
+    /// A forward reading position; its keys must be asked for in ascending order.
+    pub fn pass(&self) -> Pass<'_, K, V> {
+        Pass { view: self, at: vec![0; self.parts.len()], heads: Vec::new() }
+    }
+
+    /// All updates of ascending (key, last value wanted), one forward pass over each batch, in no useful
+    /// order over batches: (index of the key, value, diff). Right for sums, and only for them: a removal
+    /// in a small batch cancels the insertion in a large one without any merge.
+    pub fn updates(
+        &self,
+        keys: &(impl Iterator<Item = (K, V)> + Clone),
+        as_of: u64,
+        mut each: impl FnMut(usize, V, i32),
+    ) {
+        for part in &self.parts {
+            let (vals, plain) = (&part.batch.storage.vals.vals, part.is_plain(as_of));
+            let mut at = 0;
+            for (i, (key, last)) in keys.clone().enumerate() {
+                let (lo, hi) = part.values(&mut at, &key);
+                let found = vals[lo..hi].iter().take_while(|v| **v <= last);
+                if plain {
+                    found.for_each(|v| each(i, *v, 1));
+                } else {
+                    for (j, v) in (lo..).zip(found) {
+                        match part.diff(j, as_of) {
+                            0 => {}
+                            diff => each(i, *v, diff),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A forward reading position in every batch.
+pub struct Pass<'a, K: Id, V: Id> {
+    view: &'a View<K, V>,
+    at: Vec<usize>,
+    /// Part, next value, end.
+    heads: Vec<(usize, usize, usize)>,
+}
+
+impl<K: Id, V: Id> Pass<'_, K, V> {
+    /// Hands each value of `key` to `each`, ascending: those whose diffs have a positive sum.
+    pub fn read(&mut self, key: K, as_of: u64, mut each: impl FnMut(V)) {
+        self.heads.clear();
+        for (p, part) in self.view.parts.iter().enumerate() {
+            let (lo, hi) = part.values(&mut self.at[p], &key);
+            if lo < hi {
+                self.heads.push((p, lo, hi));
+            }
+        }
+        let parts = &self.view.parts;
+        let value = |head: &(usize, usize, usize)| parts[head.0].batch.storage.vals.vals[head.1];
+        if let [(p, lo, hi)] = self.heads[..]
+            && parts[p].is_plain(as_of)
+        {
+            parts[p].batch.storage.vals.vals[lo..hi].iter().for_each(|v| each(*v));
+            return;
+        }
+        while let Some(least) = self.heads.iter().map(value).min() {
+            let mut sum = 0;
+            for head in self.heads.iter_mut().filter(|head| value(head) == least) {
+                sum += parts[head.0].diff(head.1, as_of);
+                head.1 += 1;
+            }
+            self.heads.retain(|head| head.1 < head.2);
+            if sum > 0 {
+                each(least);
+            }
+        }
+    }
+}
+
+/// First position at or after `at` whose key is not less than `key`: a gallop, then a bisection.
+fn seek<K: Ord>(keys: &[K], at: usize, key: &K) -> usize {
+    let rest = &keys[at..];
+    let mut step = 1;
+    while step < rest.len() && rest[step] < *key {
+        step *= 2;
+    }
+    let (lo, hi) = (step / 2, (step + 1).min(rest.len()));
+    if lo >= hi { at } else { at + lo + rest[lo..hi].partition_point(|k| k < key) }
+}

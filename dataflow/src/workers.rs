@@ -1,0 +1,378 @@
+//! The worker threads: commands in from any thread, epochs closed, answers out.
+//!
+//! *Who closes an epoch*: whoever has something in it, by a broadcast "close e" in a dataflow of its own,
+//! which wakes parked workers; all who hear it advance. At most one epoch per gap, one a second when
+//! nothing happens. Events enter at worker 0, in log order, and are exchanged from there: so what is
+//! complete is a prefix of every partition of the log.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+use timely::communication::WorkerGuards;
+use timely::dataflow::InputHandleVec;
+use timely::dataflow::operators::core::Inspect;
+use timely::dataflow::operators::vec::Broadcast;
+use timely::worker::Worker;
+
+use crate::edit::Edit;
+use crate::engine::{Dataflow, Refused};
+use crate::query::{Answer, Query, Question};
+use crate::settings::Settings;
+
+/// Entries that one epoch takes at the most while the log is far ahead.
+const EPOCH_ENTRIES_MAX: usize = 200_000;
+/// Entries that may be on their way into the views before no more are taken.
+const IN_FLIGHT_ENTRIES_MAX: usize = 2 * EPOCH_ENTRIES_MAX;
+/// How long an epoch stays open at the most while the log is far ahead.
+const LOADING_GAP: Duration = Duration::from_millis(50);
+/// How often an epoch is closed when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Batches of edits that wait for the workers at the most; whoever feeds more is held up.
+const BATCHES_MAX: usize = 16;
+/// Questions that wait for one worker at the most; one more is refused.
+const QUESTIONS_MAX: usize = 1024;
+
+/// How the workers run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Worker threads.
+    pub workers: usize,
+    /// An epoch lasts so long at least, if something is in it.
+    pub epoch_gap: Duration,
+    /// The knobs of the engine.
+    pub settings: Settings,
+}
+
+/// The current time in milliseconds since the Unix epoch. It may jump: epochs never go back.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Told what happens, on a worker's thread: it must return at once.
+pub trait Observer: Send + Sync {
+    /// Everything through `progress` is in the answers of all workers from now on.
+    fn complete(&self, progress: &Progress);
+    /// The event at this position of the log names an id that another string has.
+    fn refused(&self, seq: u64, detail: String);
+}
+
+/// How far the answers are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest epoch complete on every worker.
+    pub as_of: u64,
+    /// By partition of the log, the offset of the first event that is not included.
+    pub next: Vec<u64>,
+}
+
+/// Edits that follow one another on one partition of the log.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The edits; events that were refused are left out.
+    pub edits: Vec<Edit>,
+    /// The partition.
+    pub partition: u32,
+    /// The offset after the last event read for this batch, refused ones included.
+    pub next: u64,
+}
+
+/// Takes an answer, on a worker's thread: it must return at once.
+pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+
+/// Why a question was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Too many are waiting: try again later.
+    #[error("too many questions are waiting for an answer")]
+    Busy,
+    /// The workers have ended.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// The workers have ended: nothing can be fed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has stopped")]
+pub struct Stopped;
+
+/// The running engine.
+pub struct Engine {
+    batches: SyncSender<Batch>,
+    mailboxes: Vec<Mailbox>,
+    turn: AtomicUsize,
+    guards: WorkerGuards<()>,
+}
+
+/// The way to one worker. The token of `unpark` is kept, so what is sent between a worker's look and its
+/// parking is not lost.
+struct Mailbox {
+    questions: SyncSender<Command>,
+    thread: Thread,
+}
+
+enum Command {
+    Ask(Question, Reply),
+    Stop,
+}
+
+impl Engine {
+    /// Starts the workers on threads of their own.
+    ///
+    /// # Errors
+    /// What timely says if its threads cannot be started.
+    pub fn start(options: Options, clock: Clock, observer: Arc<dyn Observer>) -> Result<Engine, String> {
+        let workers = options.workers.max(1);
+        let (batches, feed) = sync_channel(BATCHES_MAX);
+        let (post, mailboxes) = sync_channel(workers);
+        let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
+        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+            let (questions, commands) = sync_channel(QUESTIONS_MAX);
+            let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
+            let mailbox = (worker.index(), Mailbox { questions, thread: std::thread::current() });
+            // It has room for all workers; nobody listens only if the start has failed.
+            let _ = lock(&post).send(mailbox);
+            let refused: Refused = {
+                let observer = Arc::clone(&observer);
+                Rc::new(move |seq, detail| observer.refused(seq, detail))
+            };
+            let dataflow = Dataflow::new(worker, options.settings, &refused);
+            let (clock, observer) = (Arc::clone(&clock), Arc::clone(&observer));
+            Loop::new(worker, dataflow, options.epoch_gap, clock, observer, feed, commands).run(worker);
+        })?;
+        let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
+        all.sort_by_key(|(index, _)| *index);
+        let mailboxes = all.into_iter().map(|(_, mailbox)| mailbox).collect();
+        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards })
+    }
+
+    /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
+    ///
+    /// # Errors
+    /// If the workers have ended.
+    pub fn feed(&self, batch: Batch) -> Result<(), Stopped> {
+        self.batches.send(batch).map_err(|_| Stopped)?;
+        self.mailboxes.iter().take(1).for_each(|mailbox| mailbox.thread.unpark());
+        Ok(())
+    }
+
+    /// Asks a question as-of the present; `reply` is called once, or dropped if the engine stops before.
+    ///
+    /// # Errors
+    /// If too many questions are waiting, or the workers have ended.
+    pub fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mailbox = self.mailboxes.get(turn % self.mailboxes.len().max(1)).ok_or(AskError::Stopped)?;
+        mailbox.questions.try_send(Command::Ask(question, reply)).map_err(|error| match error {
+            TrySendError::Full(_) => AskError::Busy,
+            TrySendError::Disconnected(_) => AskError::Stopped,
+        })?;
+        mailbox.thread.unpark();
+        Ok(())
+    }
+
+    /// Ends the workers and waits for them.
+    ///
+    /// # Errors
+    /// What a worker said in its panic.
+    pub fn stop(self) -> Result<(), String> {
+        let Engine { batches, mailboxes, guards, .. } = self;
+        drop(batches);
+        for mailbox in mailboxes.iter().take(1) {
+            // If it is full or gone the worker will see that nobody feeds it any more.
+            let _ = mailbox.questions.send(Command::Stop);
+            mailbox.thread.unpark();
+        }
+        guards.join().into_iter().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an epoch that is closed but not complete has taken in.
+struct Closed {
+    epoch: u64,
+    entries: usize,
+    next: Vec<u64>,
+}
+
+/// One worker's loop.
+struct Loop {
+    dataflow: Dataflow,
+    gap: Duration,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    feed: Option<Receiver<Batch>>,
+    peeked: Option<Batch>,
+    commands: Receiver<Command>,
+    replies: FxHashMap<u64, Reply>,
+    asked: u64,
+    /// Offsets by partition that the open epoch leads to, and the entries in it.
+    next: Vec<u64>,
+    entries: usize,
+    questions: bool,
+    closed: VecDeque<Closed>,
+    in_flight: usize,
+    /// "Close e", and the newest such that was heard.
+    closes: InputHandleVec<u64, u64>,
+    goal: Rc<Cell<u64>>,
+    stopping: bool,
+}
+
+impl Loop {
+    fn new(
+        worker: &mut Worker,
+        mut dataflow: Dataflow,
+        gap: Duration,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        feed: Option<Receiver<Batch>>,
+        commands: Receiver<Command>,
+    ) -> Self {
+        let goal = Rc::new(Cell::new(0));
+        let (mut closes, heard) = (InputHandleVec::<u64, u64>::new(), Rc::clone(&goal));
+        worker.dataflow::<u64, _, _>(|scope| {
+            closes.to_stream(scope).broadcast().inspect(move |epoch| heard.set(heard.get().max(*epoch)));
+        });
+        dataflow.advance(clock().max(1));
+        Loop {
+            dataflow,
+            gap,
+            clock,
+            observer,
+            feed,
+            peeked: None,
+            commands,
+            replies: FxHashMap::default(),
+            asked: 0,
+            next: Vec::new(),
+            entries: 0,
+            questions: false,
+            closed: VecDeque::new(),
+            in_flight: 0,
+            closes,
+            goal,
+            stopping: false,
+        }
+    }
+
+    fn run(mut self, worker: &mut Worker) {
+        let (mut since, mut requested) = (Instant::now(), 0);
+        while self.goal.get() != u64::MAX {
+            self.take_commands();
+            self.take_batches();
+            let left = self.left(worker.index(), since.elapsed());
+            let close = if self.stopping {
+                u64::MAX
+            } else if left.is_zero() && requested < self.dataflow.open() {
+                self.dataflow.open()
+            } else {
+                0
+            };
+            if close > 0 {
+                requested = close;
+                self.closes.send(close);
+                // `flush` would neither push out nor activate.
+                self.closes.advance_to(*self.closes.time() + 1);
+            }
+            // With the request on its way there is nothing to time: what is heard unparks.
+            let wait = if close > 0 { Duration::ZERO } else { left.max(Duration::from_micros(50)) };
+            worker.step_or_park(Some(wait));
+            if self.goal.get() >= self.dataflow.open() && self.goal.get() != u64::MAX {
+                self.close(self.goal.get());
+                since = Instant::now();
+            }
+            self.report(worker.index());
+        }
+    }
+
+    fn take_commands(&mut self) {
+        for _ in 0..QUESTIONS_MAX {
+            match self.commands.try_recv() {
+                Ok(Command::Ask(question, reply)) => {
+                    self.asked += 1;
+                    self.questions = true;
+                    self.replies.insert(self.asked, reply);
+                    self.dataflow.ask(Query { id: self.asked, question });
+                }
+                Ok(Command::Stop) => self.stopping = true,
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Feeds what has come, up to the limits, and looks at what comes next.
+    fn take_batches(&mut self) {
+        let Some(feed) = &self.feed else { return };
+        loop {
+            if self.peeked.is_none() {
+                self.peeked = match feed.try_recv() {
+                    Ok(batch) => Some(batch),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => {
+                        self.stopping = true;
+                        None
+                    }
+                };
+            }
+            let room =
+                self.entries < EPOCH_ENTRIES_MAX && self.entries + self.in_flight < IN_FLIGHT_ENTRIES_MAX;
+            let Some(batch) = self.peeked.take_if(|_| room) else { return };
+            let partition = batch.partition as usize;
+            if self.next.len() <= partition {
+                self.next.resize(partition + 1, 0);
+            }
+            self.next[partition] = batch.next;
+            // A batch of refused events only still moves the offset, which an epoch has to carry.
+            self.entries += 1;
+            for edit in batch.edits {
+                self.entries += edit.weight();
+                self.dataflow.feed(edit);
+            }
+        }
+    }
+
+    /// How long the open epoch should stay open.
+    fn left(&self, index: usize, open: Duration) -> Duration {
+        let loading = self.peeked.is_some() && !self.questions && self.entries < EPOCH_ENTRIES_MAX;
+        let period = match (self.entries > 0 || self.questions, loading) {
+            (true, true) => LOADING_GAP,
+            (true, false) => self.gap,
+            (false, _) if index == 0 => HEARTBEAT,
+            (false, _) => 60 * HEARTBEAT,
+        };
+        period.saturating_sub(open)
+    }
+
+    /// The epochs through `epoch` are closed on all workers.
+    fn close(&mut self, epoch: u64) {
+        let entries = std::mem::take(&mut self.entries);
+        self.in_flight += entries;
+        self.questions = false;
+        self.closed.push_back(Closed { epoch, entries, next: self.next.clone() });
+        self.dataflow.advance((self.clock)().max(epoch + 1));
+    }
+
+    /// Hands out answers, and tells what is complete.
+    fn report(&mut self, index: usize) {
+        while let Some((id, answer)) = self.dataflow.take_answer() {
+            if let Some(reply) = self.replies.remove(&id) {
+                reply(answer);
+            }
+        }
+        let mut last = None;
+        while self.closed.front().is_some_and(|closed| self.dataflow.is_complete(closed.epoch)) {
+            last = self.closed.pop_front();
+            self.in_flight -= last.as_ref().map_or(0, |closed| closed.entries);
+        }
+        if let Some(Closed { epoch, next, .. }) = last.filter(|_| index == 0) {
+            self.observer.complete(&Progress { as_of: epoch, next });
+        }
+    }
+}
