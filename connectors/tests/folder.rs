@@ -117,10 +117,11 @@ fn a_torn_tail_is_cut_off_and_said_so() {
     let (journal, ends) = appended(whole.path(), &["first", "second", "the third, which a crash tears"]);
     let [_, good, end] = ends[..] else { panic!("three batches") };
     let bytes = fs::read(&journal).unwrap();
+    // The records never leave the journal here, so that one folder serves for all cuts.
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()).unwrap());
     for cut in good..=end {
         for zeros in [0, 4_096] {
-            let folder = tempfile::tempdir().unwrap();
-            drop(open(folder.path()).unwrap());
             let mut torn = bytes[..cut as usize].to_vec();
             let used = torn.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
             torn.resize(torn.len() + zeros, 0);
@@ -149,13 +150,13 @@ fn a_garbled_tail_is_cut_off_and_said_so() {
     let (journal, ends) = appended(whole.path(), &["first", "second", "the third, which a crash garbles"]);
     let [_, good, end] = ends[..] else { panic!("three batches") };
     let bytes = fs::read(&journal).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()).unwrap());
     for at in good..end {
         // Bytes 5..13 of a batch are its sequence number, which its checksum does not cover.
         if (good + 5..good + 13).contains(&at) {
             continue;
         }
-        let folder = tempfile::tempdir().unwrap();
-        drop(open(folder.path()).unwrap());
         let journal = folder.path().join("store/0.jnl");
         fs::write(&journal, &bytes[..end as usize]).unwrap();
         garble(&journal, at);

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Invariant: nothing that may have been acknowledged is cut. A batch is written only after the one before
-//! was synced, so a crash can damage one batch, the last. If a good batch follows the damage, or the damage
-//! is in a journal that was already sealed, it is no torn tail but corruption, and opening is refused.
+//! was synced, so a crash or a full disk can damage one batch, the last. If a good batch follows the
+//! damage, it is no torn tail but corruption: opening is refused and nothing is changed.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -63,28 +63,33 @@ pub(super) fn mend(store: &Path) -> Result<Option<TornTail>, OpenError> {
         }
     }
     journals.sort_unstable();
-    let Some((_, active)) = journals.pop() else { return Ok(None) };
-    for (_, sealed) in journals {
-        if let Some(tail) = find_tail(&sealed).map_err(at(&sealed, "reading"))? {
-            return Err(corrupt(
-                &sealed,
-                format!("damaged at byte {}, yet it is a sealed journal", tail.from),
-            ));
+    let mut damage: Option<(PathBuf, Tail)> = None;
+    let mut seqno = None;
+    for (_, path) in journals {
+        let (last, tail) = read_journal(&path, seqno).map_err(at(&path, "reading"))?;
+        if let Some((damaged, Tail { from, .. })) = &damage
+            && (last > seqno || tail.is_some())
+        {
+            return Err(corrupt(damaged, format!("damaged at byte {from}, and there is a later journal")));
         }
+        if let Some(tail) = tail {
+            if let Some(next) = tail.next_batch(last) {
+                return Err(corrupt(
+                    &path,
+                    format!("damaged at byte {}, and good again at byte {next}", tail.from),
+                ));
+            }
+            damage = Some((path, tail));
+        }
+        seqno = last;
     }
-    let Some(tail) = find_tail(&active).map_err(at(&active, "reading"))? else { return Ok(None) };
-    if let Some(next) = tail.next_batch() {
-        return Err(corrupt(
-            &active,
-            format!("damaged at byte {}, and good again at byte {next}", tail.from),
-        ));
-    }
+    let Some((path, tail)) = damage else { return Ok(None) };
     OpenOptions::new()
         .write(true)
-        .open(&active)
+        .open(&path)
         .and_then(|file| file.set_len(tail.from).and_then(|()| file.sync_all()))
-        .map_err(at(&active, "cutting off a torn tail"))?;
-    let torn = TornTail { path: active, kept_bytes: tail.from, cut_bytes: tail.bytes.len() as u64 };
+        .map_err(at(&path, "cutting off a torn tail"))?;
+    let torn = TornTail { path, kept_bytes: tail.from, cut_bytes: tail.bytes.len() as u64 };
     tracing::warn!("{torn}");
     Ok(Some(torn))
 }
@@ -97,39 +102,39 @@ fn corrupt(path: &Path, detail: String) -> OpenError {
 struct Tail {
     from: u64,
     bytes: Vec<u8>,
-    /// The sequence number of the last good batch.
-    seqno: Option<u64>,
 }
 
 impl Tail {
-    /// Where the next good batch begins, if one follows.
-    fn next_batch(&self) -> Option<u64> {
+    /// Where the next good batch begins, if one follows that is newer than the last good one.
+    fn next_batch(&self, last: Option<u64>) -> Option<u64> {
         (1..self.bytes.len())
-            .find(|&at| read_batch(&mut &self.bytes[at..]).is_ok_and(|seqno| Some(seqno) > self.seqno))
+            .find(|&at| read_batch(&mut &self.bytes[at..]).is_ok_and(|seqno| Some(seqno) > last))
             .map(|at| self.from + at as u64)
     }
 }
 
-fn find_tail(path: &Path) -> io::Result<Option<Tail>> {
+/// The sequence number of the last good batch, which is `before` if there is none, and what follows it.
+fn read_journal(path: &Path, before: Option<u64>) -> io::Result<(Option<u64>, Option<Tail>)> {
     let mut file = BufReader::with_capacity(READ_BYTES, File::open(path)?);
-    let (mut from, mut seqno) = (0, None);
+    let (mut from, mut last) = (0, before);
     loop {
         match read_batch(&mut file) {
-            Ok(batch) => {
+            Ok(seqno) if Some(seqno) > last => {
                 from = file.stream_position()?;
-                seqno = Some(batch);
+                last = Some(seqno);
             }
+            Ok(_) => break,
             Err(error) => match error.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => break,
                 _ => return Err(error),
             },
         }
     }
-    let used = from + used_bytes(&mut file, from)?;
+    let used = used_bytes(&mut file, from)?;
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
-    file.take(used - from).read_to_end(&mut bytes)?;
-    Ok((!bytes.is_empty()).then_some(Tail { from, bytes, seqno }))
+    file.take(used).read_to_end(&mut bytes)?;
+    Ok((last, (!bytes.is_empty()).then_some(Tail { from, bytes })))
 }
 
 /// Bytes from here up to the last one that is not zero.
