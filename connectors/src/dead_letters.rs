@@ -96,7 +96,8 @@ impl DeadLetter {
             .into_iter()
             .chain(letter.field.as_mut())
         {
-            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+            let cut = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+            text.truncate(cut.unwrap_or_default());
         }
         letter
     }

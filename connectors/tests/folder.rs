@@ -180,3 +180,36 @@ fn damage_before_the_last_batch_is_corruption_and_nothing_is_cut() {
     assert!(refused.to_string().contains(&format!("damaged at byte {}", ends[0])), "{refused}");
     assert!(fs::read(&journal).unwrap() == before, "the journal is as it was");
 }
+
+/// More than the store keeps in memory and in one journal: reopening finds it in tables and journals alike.
+#[test]
+fn a_log_of_many_journals_is_reopened_whole() {
+    const RECORDS: u64 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { sync: SyncMode::Os, ..Options::default() };
+    let payload = |n: u64| Bytes::from(vec![n as u8; 500_000]);
+    let mut newest_journal = 0;
+    for half in [0..RECORDS / 2, RECORDS / 2..RECORDS] {
+        let log = Embedded::open(folder.path(), options).unwrap().log;
+        assert_eq!(log.end(0), Ok(half.start));
+        for n in half {
+            log.append(&[Record { key: "k", payload: payload(n) }]).unwrap();
+        }
+        drop(log);
+        let journals = fs::read_dir(folder.path().join("store")).unwrap().filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".jnl")?.parse::<u64>().ok()
+        });
+        newest_journal = newest_journal.max(journals.max().unwrap());
+    }
+    assert!(newest_journal >= 1, "no journal was sealed");
+    let Opened { log, torn_tail } = Embedded::open(folder.path(), options).unwrap();
+    assert_eq!(torn_tail, None);
+    let mut next = 0;
+    while next < RECORDS {
+        for stored in log.read(0, next, 5_000_000).unwrap() {
+            assert_eq!((stored.offset, &stored.payload), (next, &payload(next)));
+            next += 1;
+        }
+    }
+}

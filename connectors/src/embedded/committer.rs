@@ -160,13 +160,30 @@ impl Writer {
                 }
             }
             Err(error) => {
-                let reason = error.to_string();
-                tracing::error!(path = %self.path.display(), %reason, "log takes no more appends");
-                let reason = self.failure.get_or_init(|| reason);
+                let failure = self.failed(&error);
                 for (answer, _) in answers {
-                    let _ = answer.send(Err(Error::MaybeAppended { reason: reason.clone() }));
+                    let _ = answer.send(Err(failure.clone()));
                 }
             }
+        }
+    }
+
+    /// Ends all appending, and says what became of the batch that failed.
+    fn failed(&self, error: &fjall::Error) -> Error {
+        let (nothing_written, reason) = match error {
+            // Refused before anything was written: the store's own thread had failed.
+            fjall::Error::Poisoned => {
+                (true, "the store failed to write its tables; is the disk full?".to_owned())
+            }
+            fjall::Error::Io(error) => (false, error.to_string()),
+            other => (false, other.to_string()),
+        };
+        tracing::error!(path = %self.path.display(), %reason, "log takes no more appends");
+        let reason = self.failure.get_or_init(|| reason).clone();
+        if nothing_written {
+            Error::Unwritable { path: self.path.clone(), reason }
+        } else {
+            Error::MaybeAppended { reason }
         }
     }
 }
