@@ -1,4 +1,8 @@
 //! What every log must do, asked of each of them; and random histories against a twin made of vectors.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but clippy does not see that all of this file is one"
+)]
 
 use std::num::NonZeroU32;
 use std::path::Path;

@@ -2,6 +2,10 @@
 //!
 //! Each test starts this test binary again, with itself as the only test and a folder in the environment:
 //! that is the child, which appends and prints each acknowledgement.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but clippy does not see that all of this file is one"
+)]
 #![cfg(unix)]
 
 use std::collections::BTreeMap;

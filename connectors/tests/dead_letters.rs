@@ -1,4 +1,8 @@
 //! Dead letters are kept whole within their limits, counted, listed by number, and there after reopening.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but clippy does not see that all of this file is one"
+)]
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -77,9 +81,7 @@ fn raw_records_are_cut_at_the_limit_and_between_characters() {
 fn long_texts_are_cut_too() {
     let letters = DeadLetters::on(Arc::new(Memory::new(NonZeroU32::MIN)), "memory");
     let long = "ü".repeat(TEXT_BYTES_MAX);
-    letters
-        .push(&[DeadLetter { detail: long.clone(), field: Some(long.clone()), ..letter(0, b"") }])
-        .unwrap();
+    letters.push(&[DeadLetter { detail: long.clone(), field: Some(long), ..letter(0, b"") }]).unwrap();
     let (_, kept) = letters.list(0, 1).unwrap().remove(0);
     assert_eq!(kept.detail.len(), TEXT_BYTES_MAX);
     assert_eq!(kept.field.unwrap().len(), TEXT_BYTES_MAX);

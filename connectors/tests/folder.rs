@@ -1,4 +1,8 @@
 //! The folder of the log on disk: what is refused and with which words, and what a crash may leave in it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but clippy does not see that all of this file is one"
+)]
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
