@@ -165,6 +165,8 @@ impl Catalogue {
                 (self.refused)(seq, format!("track {uri:?} has the id of another track that is there"));
                 continue;
             }
+            // A description stays until forgotten, even if it says no more than that the track is there.
+            let names = names.or_else(|| (source == Source::Described).then(Box::default));
             let card = cards.newest(&track);
             let names = names.filter(|names| !card.is_some_and(|card| card.knows(names, source)));
             if !known || names.is_some() {
