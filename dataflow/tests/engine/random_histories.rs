@@ -1,14 +1,11 @@
 //! Random histories: every view and every answer equals the twin's at every epoch, on 1, 2 and 4 workers,
 //! however the events are cut into epochs.
 
-mod history;
-mod twin;
-
-use history::{Epoch, World, history, run, settings};
+use crate::history::{Epoch, World, history, run, settings};
+use crate::twin::Twin;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::PlaylistId;
 use segue_dataflow::query::{Body, Question};
-use twin::Twin;
 
 /// Compares every answer with the twin's; tells how many there were.
 fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
@@ -82,11 +79,11 @@ fn the_cut_into_epochs_makes_no_difference() {
 #[test]
 fn a_deleted_playlist_was_never_there() {
     let world = World { playlists: 12, tracks: 40, epochs: 200, fixed_names: true };
-    let doomed = PlaylistId::of(&history::playlist(3));
+    let doomed = PlaylistId::of(&crate::history::playlist(3));
     for (seed, workers) in (200..206).zip([1, 2, 4, 1, 2, 4]) {
         let mut seen = history(seed, world);
         let last = seen.last_mut().expect("not empty");
-        let delete = Change::PlaylistDeleted { playlist: history::playlist(3).into() };
+        let delete = Change::PlaylistDeleted { playlist: crate::history::playlist(3).into() };
         last.events.push(Event { at_ms: 0, change: delete });
         let mut never = seen.clone();
         for epoch in &mut never {
@@ -105,11 +102,11 @@ fn a_deleted_playlist_was_never_there() {
 #[test]
 fn a_playlist_of_13_000_tracks() {
     let uri = || "p:long".into();
-    let tracks = |range: std::ops::Range<u32>| range.map(|n| Track::new(history::track(n))).collect();
+    let tracks = |range: std::ops::Range<u32>| range.map(|n| Track::new(crate::history::track(n))).collect();
     let put =
         |tracks| Event { at_ms: 0, change: Change::PlaylistPut { playlist: uri(), title: None, tracks } };
-    let add = |n: u32| Change::TrackAdded { playlist: uri(), track: Track::new(history::track(n)) };
-    let remove = |n: u32| Change::TrackRemoved { playlist: uri(), track: history::track(n).into() };
+    let add = |n: u32| Change::TrackAdded { playlist: uri(), track: Track::new(crate::history::track(n)) };
+    let remove = |n: u32| Change::TrackRemoved { playlist: uri(), track: crate::history::track(n).into() };
     let small = World { playlists: 6, tracks: 30, epochs: 8, fixed_names: false };
     for workers in [1, 2, 4] {
         let mut epochs = history(300, small);
