@@ -105,7 +105,7 @@ pub struct Engine {
     batches: SyncSender<Batch>,
     mailboxes: Vec<Mailbox>,
     turn: AtomicUsize,
-    guards: WorkerGuards<()>,
+    guards: Mutex<Option<WorkerGuards<()>>>,
 }
 
 /// The way to one worker. The token of `unpark` is kept, so what is sent between a worker's look and its
@@ -147,7 +147,7 @@ impl Engine {
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);
         let mailboxes = all.into_iter().map(|(_, mailbox)| mailbox).collect();
-        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards })
+        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards: Mutex::new(Some(guards)) })
     }
 
     /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
@@ -175,15 +175,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the workers and waits for them.
+    /// Ends the workers and waits for them. Batches not yet taken and questions not yet answered are dropped:
+    /// the log has the ones, and whoever asked sees the reply go. A second call does nothing.
     ///
     /// # Errors
     /// What a worker said in its panic.
-    pub fn stop(self) -> Result<(), String> {
-        let Engine { batches, mailboxes, guards, .. } = self;
-        drop(batches);
-        for mailbox in mailboxes.iter().take(1) {
-            // If it is full or gone the worker will see that nobody feeds it any more.
+    pub fn stop(&self) -> Result<(), String> {
+        let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
+        for mailbox in self.mailboxes.iter().take(1) {
+            // It fails only if the worker has ended already.
             let _ = mailbox.questions.send(Command::Stop);
             mailbox.thread.unpark();
         }
