@@ -1,1 +1,15 @@
+//! The outside world of segue: where events come from and where they are kept.
 //!
+//! Reading order: [`log`] is the trait that everything else is about; `ends` is the part of its contract
+//! that every log of this crate shares (where each partition ends, and waiting for more); [`memory`] is
+//! the shortest log; [`embedded`] is the one on disk; [`faulty`] breaks any of them on purpose; and
+//! [`dead_letters`] is a log of the records that were no events.
+//!
+//! Everything blocks: callers bring their own threads. No clock is read: times are handed in.
+
+pub mod dead_letters;
+pub mod embedded;
+mod ends;
+pub mod faulty;
+pub mod log;
+pub mod memory;

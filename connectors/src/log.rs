@@ -1,0 +1,195 @@
+//! The log: the ordered, partitioned, replayable source of truth, as a small blocking trait.
+//!
+//! The contract, which one test suite holds every implementation to:
+//! - offsets of a partition are 0, 1, 2, … without a gap, in the order of the appends;
+//! - a record goes to the partition of its key, so the records of one key keep their order;
+//! - [`Log::append`] returns positions only when the records are durable; concurrent callers may share
+//!   one write, and the records of one call stay in their order;
+//! - [`Log::read`], [`Log::end`] and [`Log::wait`] see what is durable, and nothing else;
+//! - after [`Log::close`], calls that would have to write or wait answer [`Error::Closed`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes that one payload may have: as many as an event.
+pub const PAYLOAD_BYTES_MAX: usize = segue_dataflow::event::EVENT_BYTES_MAX;
+/// Partitions that a log may have.
+pub const PARTITIONS_MAX: u32 = 4_096;
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// The partition, from 0.
+    pub partition: u32,
+    /// The place in the partition, from 0.
+    pub offset: u64,
+}
+
+impl fmt::Display for Position {
+    /// `partition:offset`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.partition, self.offset)
+    }
+}
+
+/// A record to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// What decides the partition; not stored.
+    pub key: &'a str,
+    /// What is stored, at most [`PAYLOAD_BYTES_MAX`] bytes.
+    pub payload: Bytes,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the partition.
+    pub offset: u64,
+    /// What was appended.
+    pub payload: Bytes,
+}
+
+/// What went wrong, by what the caller must do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nothing of the batch was written, and the log goes on: mend the batch, or send it again.
+    #[error("batch was not appended: {reason}")]
+    NotAppended {
+        /// Why.
+        reason: String,
+    },
+    /// All of the batch, a part or nothing may be on the log: send it again if doubles are harmless,
+    /// or read the log to find out.
+    #[error("batch may or may not have been appended: {reason}")]
+    MaybeAppended {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing of the batch was written, and nothing will be until the log is opened again: stop
+    /// accepting, tell the operator.
+    #[error("{}: log takes no more appends until it is opened again: {reason}", path.display())]
+    Unwritable {
+        /// The folder of the log.
+        path: PathBuf,
+        /// The first failure.
+        reason: String,
+    },
+    /// The log was closed: stop.
+    #[error("log is closed")]
+    Closed,
+    /// What is stored is not what was written: stop, and restore from a snapshot or a copy.
+    #[error("{}: log is corrupt: {detail}", path.display())]
+    Corrupt {
+        /// The folder or file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The disk did not answer a read: try again, or stop.
+    #[error("{}: reading the log failed: {reason}", path.display())]
+    Unreadable {
+        /// The folder of the log.
+        path: PathBuf,
+        /// What the disk said.
+        reason: String,
+    },
+    /// The offset is past the end, so it belongs to another log, or this one was cut: stop.
+    #[error("offset {position} is past the end of its partition, {end}: another log, or one that was cut")]
+    PastEnd {
+        /// What was asked for.
+        position: Position,
+        /// The end of that partition.
+        end: u64,
+    },
+    /// There is no such partition: mend the caller.
+    #[error("no partition {partition}: the log has {partitions}")]
+    NoPartition {
+        /// What was asked for.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+}
+
+impl Error {
+    /// Whether a failed append may have left records behind.
+    pub fn may_have_appended(&self) -> bool {
+        matches!(self, Error::MaybeAppended { .. })
+    }
+}
+
+/// The log. See the [module](self) for the contract.
+pub trait Log: Send + Sync {
+    /// How many partitions there are; fixed when the log is created.
+    fn partitions(&self) -> u32;
+
+    /// Appends the records and returns their positions, in the order of the records, once they are durable.
+    /// An empty batch is answered at once.
+    ///
+    /// # Errors
+    /// [`Error::NotAppended`], [`Error::MaybeAppended`], [`Error::Unwritable`], [`Error::Closed`].
+    fn append(&self, records: &[Record<'_>]) -> Result<Vec<Position>, Error>;
+
+    /// Reads records of a partition, the first one at offset `from`: as many as have `bytes_max` bytes of
+    /// payload together, but at least one if there is one. None if `from` is the end.
+    ///
+    /// # Errors
+    /// [`Error::PastEnd`], [`Error::NoPartition`], [`Error::Corrupt`], [`Error::Unreadable`].
+    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Vec<Stored>, Error>;
+
+    /// The offset that the next record of this partition will have.
+    ///
+    /// # Errors
+    /// [`Error::NoPartition`].
+    fn end(&self, partition: u32) -> Result<u64, Error>;
+
+    /// Waits until the end of the partition is greater than `offset`, that is, until there is something to
+    /// read at `offset`. False when the time is over.
+    ///
+    /// # Errors
+    /// [`Error::NoPartition`], [`Error::Closed`].
+    fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error>;
+
+    /// Ends all waiting and takes no more appends; what was accepted is still finished, and what is durable
+    /// can still be read. Closing twice is harmless.
+    fn close(&self);
+}
+
+/// The partition of a key: xxh3-64 (seed 0) modulo `partitions`. Fixed for ever.
+///
+/// # Panics
+/// If `partitions` is 0, which no log has.
+pub fn partition_of(key: &str, partitions: u32) -> u32 {
+    (xxh3_64(key.as_bytes()) % u64::from(partitions)) as u32
+}
+
+/// Refuses a batch with a payload that is too large, naming it.
+pub(crate) fn check(records: &[Record<'_>]) -> Result<(), Error> {
+    match records.iter().position(|record| record.payload.len() > PAYLOAD_BYTES_MAX) {
+        None => Ok(()),
+        Some(index) => Err(Error::NotAppended {
+            reason: format!(
+                "record {index} has {} bytes, more than {PAYLOAD_BYTES_MAX}",
+                records[index].payload.len()
+            ),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_fixed_for_ever() {
+        let keys = ["", "mpd:playlist:7", "spotify:playlist:37i9dQZF1DXcBWIGoYBM5M"];
+        assert_eq!(keys.map(|key| partition_of(key, 1)), [0, 0, 0]);
+        assert_eq!(keys.map(|key| partition_of(key, 1_000)), [138, 395, 243]);
+    }
+}
