@@ -1,1 +1,13 @@
+//! Data sets as streams of events.
 //!
+//! Reading order, which is the way of an event: `source` (Million Playlist Dataset slices and event
+//! files, read as events), `generate` (made-up playlists of the same shape, for whoever has no data),
+//! `publish` (events on their way to a file, to stdout, to a server), and `cli`, which ties these to the
+//! commands `segue replay` and `segue generate`.
+//!
+//! Everything here streams: no memory grows with the length of a data set, but for eight bytes a track.
+
+pub mod cli;
+pub mod generate;
+pub mod publish;
+pub mod source;
