@@ -43,13 +43,12 @@ fn limit_default() -> serde_json::Number {
 pub fn parse(body: &[u8]) -> Result<(Recommend, Vec<String>), Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let wire: Wire = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let field = e.path().to_string();
-        let code = if e.inner().is_data() { "wrong_type" } else { "malformed_json" };
-        Problem::bad(
-            &code,
-            if field == "." { "" } else { &field },
-            format!("the body is not understood: {}", e.inner()),
-        )
+        let (code, field) = match e.inner().is_data() {
+            true => ("wrong_type", e.path().to_string()),
+            false => ("malformed_json", String::new()),
+        };
+        let field = if field == "." { "" } else { &field };
+        Problem::bad(&code, field, format!("the body is not understood: {}", e.inner()))
     })?;
     json.end()
         .map_err(|e| Problem::bad(&"malformed_json", "", format!("the body is not understood: {e}")))?;
