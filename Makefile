@@ -28,10 +28,7 @@ lint: setup ## Formatting and clippy, warnings are errors
 deny: setup ## Licences, sources and (where the database can be fetched) advisories of all dependencies
 	@scripts/deny
 
-bench: setup ## Measure; results go to docs/benchmarks.md
-	scripts/bench
-
 soak: setup ## The long runs: many seeds, many kills
 	SEGUE_SOAK=1 $(CARGO) test --release --workspace -- --nocapture
 
-.PHONY: help setup demo build test lint deny bench soak
+.PHONY: help setup demo build test lint deny soak

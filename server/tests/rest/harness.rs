@@ -28,7 +28,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 pub struct Server {
-    child: Child,
+    child: Ended,
     folder: PathBuf,
     pub api: String,
     pub admin: String,
@@ -66,7 +66,8 @@ impl Server {
         let at = |name: &str| format!("http://{}", addresses[name].as_str().expect("an address"));
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         let (api, admin) = (at("api"), at("admin"));
-        let server = Server { child, folder: folder.to_owned(), api, admin, agent: config.into() };
+        let server =
+            Server { child: Ended(child), folder: folder.to_owned(), api, admin, agent: config.into() };
         until("ready", || (server.admin("/readyz").status == 200).then_some(()));
         server
     }
@@ -117,27 +118,30 @@ impl Server {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// SIGTERM; tells the exit code.
     pub fn stop(mut self) -> Option<i32> {
         let kill = Command::new("kill").arg(self.pid().to_string()).status().expect("kill is there");
         assert!(kill.success());
-        self.child.wait().expect("it ends").code()
+        self.child.0.wait().expect("it ends").code()
     }
 
     /// Starts it again on the same folder.
     pub fn again(mut self) -> Self {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.0.kill();
+        let _ = self.child.0.wait();
         Self::start(&self.folder.clone())
     }
 }
 
-impl Drop for Server {
+/// A process that ends with the test, whatever becomes of it.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

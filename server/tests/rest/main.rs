@@ -4,6 +4,7 @@
 mod crashes;
 mod events;
 mod harness;
+mod readme;
 mod real_data;
 mod routes;
 mod starting;
