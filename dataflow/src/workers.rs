@@ -105,7 +105,7 @@ pub struct Engine {
     batches: SyncSender<Batch>,
     mailboxes: Vec<Mailbox>,
     turn: AtomicUsize,
-    guards: WorkerGuards<()>,
+    guards: Mutex<Option<WorkerGuards<()>>>,
 }
 
 /// The way to one worker. The token of `unpark` is kept, so what is sent between a worker's look and its
@@ -147,7 +147,7 @@ impl Engine {
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);
         let mailboxes = all.into_iter().map(|(_, mailbox)| mailbox).collect();
-        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards })
+        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards: Mutex::new(Some(guards)) })
     }
 
     /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
@@ -175,15 +175,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the workers and waits for them.
+    /// Ends the workers and waits for them. Batches not yet taken and questions not yet answered are dropped:
+    /// the log has the ones, and whoever asked sees the reply go. A second call does nothing.
     ///
     /// # Errors
     /// What a worker said in its panic.
-    pub fn stop(self) -> Result<(), String> {
-        let Engine { batches, mailboxes, guards, .. } = self;
-        drop(batches);
-        for mailbox in mailboxes.iter().take(1) {
-            // If it is full or gone the worker will see that nobody feeds it any more.
+    pub fn stop(&self) -> Result<(), String> {
+        let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
+        for mailbox in self.mailboxes.iter().take(1) {
+            // It fails only if the worker has ended already.
             let _ = mailbox.questions.send(Command::Stop);
             mailbox.thread.unpark();
         }
@@ -219,9 +219,10 @@ struct Loop {
     questions: bool,
     closed: VecDeque<Closed>,
     in_flight: usize,
-    /// "Close e", and the newest such that was heard.
-    closes: InputHandleVec<u64, u64>,
-    goal: Rc<Cell<u64>>,
+    /// "Close e", and the newest such that was heard: (time of the message, e). All move the input on to
+    /// what they heard: an input left behind would keep every message's accounts open for ever.
+    closes: InputHandleVec<u64, (u64, u64)>,
+    heard: Rc<Cell<(u64, u64)>>,
     stopping: bool,
 }
 
@@ -235,10 +236,13 @@ impl Loop {
         feed: Option<Receiver<Batch>>,
         commands: Receiver<Command>,
     ) -> Self {
-        let goal = Rc::new(Cell::new(0));
-        let (mut closes, heard) = (InputHandleVec::<u64, u64>::new(), Rc::clone(&goal));
+        let heard = Rc::new(Cell::new((0, 0)));
+        let (mut closes, hears) = (InputHandleVec::<u64, (u64, u64)>::new(), Rc::clone(&heard));
         worker.dataflow::<u64, _, _>(|scope| {
-            closes.to_stream(scope).broadcast().inspect(move |epoch| heard.set(heard.get().max(*epoch)));
+            closes.to_stream(scope).broadcast().inspect(move |(sent, epoch)| {
+                let (newest, goal) = hears.get();
+                hears.set((newest.max(*sent), goal.max(*epoch)));
+            });
         });
         dataflow.advance(clock().max(1));
         Loop {
@@ -257,14 +261,14 @@ impl Loop {
             closed: VecDeque::new(),
             in_flight: 0,
             closes,
-            goal,
+            heard,
             stopping: false,
         }
     }
 
     fn run(mut self, worker: &mut Worker) {
         let (mut since, mut requested) = (Instant::now(), 0);
-        while self.goal.get() != u64::MAX {
+        while self.heard.get().1 != u64::MAX {
             self.take_commands();
             self.take_batches();
             let left = self.left(worker.index(), since.elapsed());
@@ -277,15 +281,20 @@ impl Loop {
             };
             if close > 0 {
                 requested = close;
-                self.closes.send(close);
+                let sent = *self.closes.time();
+                self.closes.send((sent, close));
                 // `flush` would neither push out nor activate.
-                self.closes.advance_to(*self.closes.time() + 1);
+                self.closes.advance_to(sent + 1);
             }
             // With the request on its way there is nothing to time: what is heard unparks.
             let wait = if close > 0 { Duration::ZERO } else { left.max(Duration::from_micros(50)) };
             worker.step_or_park(Some(wait));
-            if self.goal.get() >= self.dataflow.open() && self.goal.get() != u64::MAX {
-                self.close(self.goal.get());
+            let (sent, goal) = self.heard.get();
+            if *self.closes.time() <= sent {
+                self.closes.advance_to(sent + 1);
+            }
+            if goal >= self.dataflow.open() && goal != u64::MAX {
+                self.close(goal);
                 since = Instant::now();
             }
             self.report(worker.index());

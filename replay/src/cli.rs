@@ -2,7 +2,7 @@
 //!
 //! Nothing here ends the process or installs a signal handler; that is the binary's part.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
@@ -149,7 +149,7 @@ impl ReplayArgs {
     }
 }
 
-fn same_file(one: &PathBuf, other: &PathBuf) -> bool {
+fn same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,

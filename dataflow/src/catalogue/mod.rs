@@ -165,6 +165,8 @@ impl Catalogue {
                 (self.refused)(seq, format!("track {uri:?} has the id of another track that is there"));
                 continue;
             }
+            // A description stays until forgotten, even if it says no more than that the track is there.
+            let names = names.or_else(|| (source == Source::Described).then(Box::default));
             let card = cards.newest(&track);
             let names = names.filter(|names| !card.is_some_and(|card| card.knows(names, source)));
             if !known || names.is_some() {
@@ -191,5 +193,39 @@ impl Catalogue {
             Rc::make_mut(&mut card).forget(source);
             cards.set(epoch, track, Some(card));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_second_track_under_a_taken_id_is_refused_and_can_leave_again() {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&seen);
+        let mut catalogue = Catalogue {
+            held: FxHashMap::default(),
+            cards: Shared::default(),
+            parties: Parties::default(),
+            refused: Rc::new(move |seq, _why| told.borrow_mut().push(seq)),
+        };
+        let track = TrackId(5);
+        let gained = |uri: &str| {
+            let mut tracks = Mentions::default();
+            tracks.push(track, uri, None);
+            News::Gained(tracks)
+        };
+        let mut diffs = FxHashMap::default();
+        let news =
+            [gained("one"), gained("two"), News::Lost(vec![track]), News::Lost(vec![track]), gained("two")];
+        for (seq, news) in (0..).zip(news) {
+            catalogue.take(1, Note { to: 0, seq, news }, &mut diffs);
+        }
+        assert_eq!(*seen.borrow(), [1]);
+        assert_eq!(catalogue.cards.borrow().newest(&track).map(|card| card.uri.clone()), Some("two".into()));
+        assert_eq!(diffs[&track], 1);
     }
 }

@@ -84,6 +84,7 @@ impl Popularity {
 
     /// The `limit` tracks that most playlists hold, as-of `epoch`, with how many; ties by id.
     pub fn top(&mut self, limit: usize, epoch: u64) -> Vec<(TrackId, u32)> {
+        let mut keep = 2 * self.listed_min.max(limit);
         loop {
             // What is neither listed nor changed since ranks after the floor, then as now.
             let known: FxHashSet<TrackId> =
@@ -100,8 +101,9 @@ impl Popularity {
             }
             self.listed = self.counts.iter().map(|(track, _)| *track).collect();
             self.floor = LAST;
-            self.listed_min = self.listed_min.max(limit);
-            self.keep_best(2 * self.listed_min);
+            self.keep_best(keep);
+            // What has lost playlists since `epoch` may rank after the floor now: look further down.
+            keep *= 2;
         }
     }
 

@@ -210,7 +210,11 @@ impl Job {
             Ok(())
         })
         .or_else(|e| {
-            if e.kind() == io::ErrorKind::Interrupted { Ok(written = Written::default()) } else { Err(e) }
+            if e.kind() != io::ErrorKind::Interrupted {
+                return Err(e);
+            }
+            written = Written::default();
+            Ok(())
         })
         .map_err(at(&path))?;
         Ok(written)

@@ -1,0 +1,183 @@
+//! Seeded random histories, and a run of one through the engine.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use segue_dataflow::edit::Edit;
+use segue_dataflow::engine::Dataflow;
+use segue_dataflow::event::{Change, Event, Named, Track};
+use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
+use segue_dataflow::query::{Answer, Query, Question, Recommend, Seeds};
+use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings};
+use segue_dataflow::title;
+
+/// The events of one epoch, and what is asked as-of it.
+#[derive(Clone, Default)]
+pub struct Epoch {
+    pub events: Vec<Event<'static>>,
+    pub questions: Vec<Question>,
+}
+
+/// How large the world of a history is.
+#[derive(Clone, Copy)]
+pub struct World {
+    pub playlists: u32,
+    pub tracks: u32,
+    pub epochs: usize,
+    /// Whether each track has the same names wherever it is named.
+    pub fixed_names: bool,
+}
+
+pub fn playlist(n: u32) -> String {
+    format!("p:{n}")
+}
+
+pub fn track(n: u32) -> String {
+    format!("t:{n}")
+}
+
+const TITLES: [&str; 6] = ["Chill", "chill!", "Chill Hits", "The Gym", "🔥", ""];
+
+/// Few playlists and tracks, so that everything collides: duplicates, add and remove in one epoch,
+/// re-adds, puts over puts, one hot track, renames, deletions, empty epochs.
+pub fn history(seed: u64, world: World) -> Vec<Epoch> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..world.epochs)
+        .map(|_| {
+            let events = [0, 1, 1, 3, 12][rng.random_range(0..5)];
+            let events = (0..events).map(|_| event(&mut rng, world)).collect();
+            Epoch { events, questions: questions(&mut rng, world) }
+        })
+        .collect()
+}
+
+fn some_track(rng: &mut ChaCha8Rng, world: World) -> u32 {
+    if rng.random_bool(0.15) { 0 } else { rng.random_range(0..world.tracks) }
+}
+
+fn named_track(rng: &mut ChaCha8Rng, world: World) -> Track<'static> {
+    let n = some_track(rng, world);
+    let mut track = Track::new(track(n));
+    let variant = if world.fixed_names { 0 } else { rng.random_range(0..4) };
+    if world.fixed_names || rng.random_bool(0.3) {
+        track.name = Some(format!("name {n} {variant}").into());
+    }
+    if world.fixed_names || rng.random_bool(0.2) {
+        let name = Some(format!("artist {variant}").into());
+        track.artist = Some(Named { uri: format!("a:{}", n % 5).into(), name });
+    }
+    if !world.fixed_names && rng.random_bool(0.1) {
+        track.album = Some(Named { uri: format!("b:{variant}").into(), name: None });
+        track.duration_ms = Some(n * 1000 + variant);
+    }
+    track
+}
+
+pub fn event(rng: &mut ChaCha8Rng, world: World) -> Event<'static> {
+    let playlist = playlist(rng.random_range(0..world.playlists)).into();
+    let title = TITLES[rng.random_range(0..TITLES.len())];
+    let change = match rng.random_range(0..100) {
+        0..45 => Change::TrackAdded { playlist, track: named_track(rng, world) },
+        45..70 => Change::TrackRemoved { playlist, track: track(some_track(rng, world)).into() },
+        70..80 => {
+            let tracks = (0..rng.random_range(0..15)).map(|_| named_track(rng, world)).collect();
+            let title = rng.random_bool(0.5).then(|| title.into());
+            Change::PlaylistPut { playlist, title, tracks }
+        }
+        80..87 => Change::PlaylistTitled { playlist, title: title.into() },
+        87..93 => Change::PlaylistDeleted { playlist },
+        93..97 => Change::TrackDescribed { track: named_track(rng, world) },
+        _ => Change::TrackForgotten { track: track(some_track(rng, world)).into() },
+    };
+    Event { at_ms: 0, change }
+}
+
+/// The state, every playlist, and a handful of everything else, known or not.
+pub fn questions(rng: &mut ChaCha8Rng, world: World) -> Vec<Question> {
+    let any_track = |rng: &mut ChaCha8Rng| TrackId::of(&track(rng.random_range(0..world.tracks + 5)));
+    let any_playlist =
+        |rng: &mut ChaCha8Rng| PlaylistId::of(&playlist(rng.random_range(0..world.playlists + 1)));
+    let mut all = vec![Question::State, Question::Popular { limit: rng.random_range(0..50) }];
+    all.extend((0..world.playlists).map(|n| Question::Playlist(PlaylistId::of(&playlist(n)))));
+    for _ in 0..3 {
+        all.push(Question::Track(any_track(rng)));
+        all.push(Question::Neighbours { track: any_track(rng), limit: rng.random_range(0..30) });
+        let tracks = (0..rng.random_range(0..6)).map(|_| any_track(rng)).collect();
+        let from_playlist = rng.random_bool(0.3);
+        let title = TITLES[rng.random_range(0..TITLES.len())];
+        all.push(Question::Recommend(Recommend {
+            seeds: if from_playlist { Seeds::Playlist(any_playlist(rng)) } else { Seeds::Tracks(tracks) },
+            title: rng.random_bool(0.5).then(|| TitleId::of(&title::normalise(title))),
+            exclude: (0..rng.random_range(0..3)).map(|_| any_track(rng)).collect(),
+            limit: rng.random_range(0..60),
+        }));
+    }
+    all
+}
+
+/// Knobs so small that samples are halved and doubled and lists are cut.
+pub fn settings(seed: u64) -> Settings {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e77);
+    let recommend = RecommendKnobs { sample: 1 + rng.next_u32() % 6, nearest: 1 + rng.next_u32() % 8 };
+    let neighbours = Neighbours { sample: 1 + rng.next_u32() % 6, keep: 1 + rng.next_u32() % 20 };
+    Settings { recommend, neighbours }
+}
+
+/// Runs a history on so many workers, several epochs in flight at a time, so that batches cover many and
+/// reads must filter by time. Gives the answers by (epoch, question), both counted from 0.
+pub fn run(
+    history: &[Epoch],
+    workers: usize,
+    seed: u64,
+    settings: Settings,
+) -> BTreeMap<(usize, usize), Answer> {
+    let answers = Arc::new(Mutex::new(BTreeMap::new()));
+    let (collected, history) = (Arc::clone(&answers), history.to_vec());
+    let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
+        let mut dataflow = Dataflow::new(worker, settings, &refused);
+        let (me, peers) = (worker.index(), worker.peers());
+        let mut pace = ChaCha8Rng::seed_from_u64(seed + 1);
+        let (mut seq, mut asked) = (0, Vec::new());
+        for (epoch, Epoch { events, questions }) in history.iter().enumerate() {
+            dataflow.advance(epoch as u64 + 1);
+            for event in events {
+                if me == 0 {
+                    dataflow.feed(Edit::new(seq, event));
+                }
+                seq += 1;
+            }
+            for (number, question) in questions.iter().enumerate().filter(|(number, _)| number % peers == me)
+            {
+                asked.push((epoch, number));
+                dataflow.ask(Query { id: asked.len() as u64 - 1, question: question.clone() });
+            }
+            match pace.random_range(0..4) {
+                0 => {
+                    dataflow.advance(epoch as u64 + 2);
+                    while !dataflow.is_complete(epoch as u64 + 1) {
+                        worker.step_or_park(None);
+                    }
+                }
+                1 => drop(worker.step()),
+                _ => {}
+            }
+            // `advance` above may already have opened the next epoch.
+        }
+        dataflow.advance(history.len() as u64 + 2);
+        while !dataflow.is_complete(history.len() as u64 + 1) {
+            worker.step_or_park(None);
+        }
+        let mut collected = collected.lock().expect("no panic holds it");
+        while let Some((id, answer)) = dataflow.take_answer() {
+            let twice = collected.insert(asked[id as usize], answer);
+            assert!(twice.is_none(), "answered twice: {:?}", asked[id as usize]);
+        }
+    })
+    .expect("timely starts");
+    guards.join().into_iter().for_each(|worker| worker.expect("no worker panics"));
+    std::mem::take(&mut answers.lock().expect("no panic holds it"))
+}

@@ -1,0 +1,127 @@
+//! Random histories: every view and every answer equals the twin's at every epoch, on 1, 2 and 4 workers,
+//! however the events are cut into epochs.
+
+use crate::history::{Epoch, World, history, run, settings};
+use crate::twin::Twin;
+use segue_dataflow::event::{Change, Event, Track};
+use segue_dataflow::ids::PlaylistId;
+use segue_dataflow::query::{Body, Question};
+
+/// Compares every answer with the twin's; tells how many there were.
+fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
+    let settings = settings(seed);
+    let answers = run(history, workers, seed, settings);
+    let (mut twin, mut compared) = (Twin::default(), 0);
+    for (epoch, Epoch { events, questions }) in history.iter().enumerate() {
+        events.iter().for_each(|event| twin.apply(event));
+        for (number, question) in questions.iter().enumerate() {
+            let at = format!("seed {seed}, {workers} workers, epoch {epoch}, {question:?}, {settings:?}");
+            let answer = answers.get(&(epoch, number)).unwrap_or_else(|| panic!("no answer: {at}"));
+            assert_eq!(answer.as_of, epoch as u64 + 1, "{at}");
+            assert_eq!(answer.body, twin.answer(question, &settings), "{at}");
+            compared += 1;
+        }
+    }
+    compared
+}
+
+fn histories_200_epochs(workers: usize, seeds: std::ops::Range<u64>) {
+    let world = World { playlists: 12, tracks: 40, epochs: 200, fixed_names: false };
+    for seed in seeds {
+        assert!(equals_twin(&history(seed, world), workers, seed) > 4000);
+    }
+}
+
+#[test]
+fn one_worker() {
+    histories_200_epochs(1, 0..15);
+}
+
+#[test]
+fn two_workers() {
+    histories_200_epochs(2, 10..25);
+}
+
+#[test]
+fn four_workers() {
+    histories_200_epochs(4, 20..35);
+}
+
+/// The same events, each an epoch of its own, all in one, and cut at random.
+#[test]
+fn the_cut_into_epochs_makes_no_difference() {
+    let world = World { playlists: 12, tracks: 40, epochs: 300, fixed_names: false };
+    for seed in 100..105 {
+        let original = history(seed, world);
+        let events: Vec<Event<'static>> = original.iter().flat_map(|epoch| epoch.events.clone()).collect();
+        let questions = original.last().expect("not empty").questions.clone();
+        let one_by_one = events.iter().map(|event| Epoch { events: vec![event.clone()], questions: vec![] });
+        let mut cuts: Vec<Vec<Epoch>> =
+            vec![one_by_one.collect(), vec![Epoch { events, questions: vec![] }], original];
+        let mut twin = Twin::default();
+        cuts[2].iter().flat_map(|epoch| &epoch.events).for_each(|event| twin.apply(event));
+        for (cut, workers) in cuts.iter_mut().zip([1, 2, 4]) {
+            cut.last_mut().expect("not empty").questions.clone_from(&questions);
+            let (last, answers) = (cut.len() - 1, run(cut, workers, seed, settings(seed)));
+            for (number, question) in questions.iter().enumerate() {
+                let expected = twin.answer(question, &settings(seed));
+                assert_eq!(
+                    answers[&(last, number)].body,
+                    expected,
+                    "seed {seed}, {workers} workers, {question:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Removal is forgetting: a playlist deleted at the end leaves no trace in any answer.
+#[test]
+fn a_deleted_playlist_was_never_there() {
+    let world = World { playlists: 12, tracks: 40, epochs: 200, fixed_names: true };
+    let doomed = PlaylistId::of(&crate::history::playlist(3));
+    for (seed, workers) in (200..206).zip([1, 2, 4, 1, 2, 4]) {
+        let mut seen = history(seed, world);
+        let last = seen.last_mut().expect("not empty");
+        let delete = Change::PlaylistDeleted { playlist: crate::history::playlist(3).into() };
+        last.events.push(Event { at_ms: 0, change: delete });
+        let mut never = seen.clone();
+        for epoch in &mut never {
+            epoch.events.retain(|event| PlaylistId::of(event.key()) != doomed);
+        }
+        let last = seen.len() - 1;
+        let answers = [seen, never].map(|history| run(&history, workers, seed, settings(seed)));
+        for ((_, a), (_, b)) in answers[0].range((last, 0)..).zip(answers[1].range((last, 0)..)) {
+            assert_eq!(a, b, "seed {seed}");
+        }
+        assert!(matches!(&answers[0][&(last, 0)].body, Body::State(state) if state.playlists > 0));
+    }
+}
+
+/// One playlist as long as the longest real one known, put, edited and shortened.
+#[test]
+fn a_playlist_of_13_000_tracks() {
+    let uri = || "p:long".into();
+    let tracks = |range: std::ops::Range<u32>| range.map(|n| Track::new(crate::history::track(n))).collect();
+    let put =
+        |tracks| Event { at_ms: 0, change: Change::PlaylistPut { playlist: uri(), title: None, tracks } };
+    let add = |n: u32| Change::TrackAdded { playlist: uri(), track: Track::new(crate::history::track(n)) };
+    let remove = |n: u32| Change::TrackRemoved { playlist: uri(), track: crate::history::track(n).into() };
+    let small = World { playlists: 6, tracks: 30, epochs: 8, fixed_names: false };
+    for workers in [1, 2, 4] {
+        let mut epochs = history(300, small);
+        let edits =
+            |changes: Vec<Change<'static>>| changes.into_iter().map(|change| Event { at_ms: 0, change });
+        epochs[1].events.push(put(tracks(0..13_000)));
+        epochs[2].events.extend(edits((13_000..13_050).map(add).collect()));
+        epochs[3].events.extend(edits((0..13_000).step_by(3).map(remove).collect()));
+        epochs[4].events.push(put(tracks(5_000..18_000)));
+        epochs[6].events.push(Event { at_ms: 0, change: Change::PlaylistDeleted { playlist: uri() } });
+        for epoch in &mut epochs {
+            let long = PlaylistId::of("p:long");
+            epoch.questions =
+                vec![Question::State, Question::Playlist(long), Question::Popular { limit: 20 }];
+        }
+        equals_twin(&epochs, workers, 300);
+    }
+}

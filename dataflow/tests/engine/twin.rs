@@ -1,0 +1,299 @@
+//! The slow, obvious twin of the engine: maps and sets, one event after the other, every answer from
+//! scratch. It shares the engine's types of events and answers, and the one formula each for a seed's
+//! weight, a vote and a cosine; nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use segue_dataflow::apply::Playlist;
+use segue_dataflow::catalogue::TrackCard;
+use segue_dataflow::digest::Digest;
+use segue_dataflow::edit::{Names, Party};
+use segue_dataflow::event::{Change, Event, Named, Track};
+use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
+use segue_dataflow::query::{
+    Body, Neighbour, NeighboursAnswer, PlaylistAnswer, Question, Recommend, Recommendations, Recommended,
+    Seeds, Source, State, TrackAnswer,
+};
+use segue_dataflow::sample;
+use segue_dataflow::scoring::{cosine, seed_weight, vote};
+use segue_dataflow::settings::Settings;
+use segue_dataflow::title;
+
+/// All that was said, as it stands.
+#[derive(Clone, Default)]
+pub struct Twin {
+    playlists: BTreeMap<PlaylistId, Held>,
+    catalogue: BTreeMap<TrackId, Known>,
+}
+
+#[derive(Clone, Default)]
+struct Held {
+    uri: String,
+    title: Option<String>,
+    tracks: BTreeSet<TrackId>,
+}
+
+#[derive(Clone, Default)]
+struct Known {
+    uri: String,
+    inline: Option<Names>,
+    described: Option<Names>,
+    described_last: bool,
+}
+
+fn names(track: &Track<'_>) -> Option<Names> {
+    let party = |named: &Named<'_>| Party {
+        uri: named.uri.as_ref().into(),
+        name: named.name.as_deref().map(Into::into),
+    };
+    track.has_names().then(|| Names {
+        name: track.name.as_deref().map(Into::into),
+        artist: track.artist.as_ref().map(party),
+        album: track.album.as_ref().map(party),
+        duration_ms: track.duration_ms,
+    })
+}
+
+impl Twin {
+    /// One event, in log order.
+    pub fn apply(&mut self, event: &Event<'_>) {
+        match &event.change {
+            Change::PlaylistPut { playlist, title, tracks } => {
+                let id = PlaylistId::of(playlist);
+                let held = self.held(playlist);
+                held.title = title.as_deref().map(str::to_owned);
+                let gone: Vec<TrackId> = held.tracks.iter().copied().collect();
+                let new: BTreeSet<TrackId> = tracks.iter().map(|t| TrackId::of(&t.uri)).collect();
+                gone.iter().filter(|t| !new.contains(t)).for_each(|t| self.remove(id, *t));
+                tracks.iter().for_each(|t| self.add(id, t));
+            }
+            Change::PlaylistTitled { playlist, title } => {
+                self.held(playlist).title = Some(title.as_ref().to_owned());
+            }
+            Change::TrackAdded { playlist, track } => {
+                self.held(playlist);
+                self.add(PlaylistId::of(playlist), track);
+            }
+            Change::TrackRemoved { playlist, track } => {
+                self.remove(PlaylistId::of(playlist), TrackId::of(track));
+            }
+            Change::PlaylistDeleted { playlist } => {
+                let id = PlaylistId::of(playlist);
+                let tracks = self.playlists.get(&id).map(|held| held.tracks.clone()).unwrap_or_default();
+                tracks.into_iter().for_each(|track| self.remove(id, track));
+                self.playlists.remove(&id);
+            }
+            Change::TrackDescribed { track } => {
+                let known = self.known(track);
+                known.described.get_or_insert_default().overlay(names(track).unwrap_or_default());
+                known.described_last = true;
+            }
+            Change::TrackForgotten { track } => {
+                let id = TrackId::of(track);
+                if let Some(known) = self.catalogue.get_mut(&id) {
+                    known.described = None;
+                }
+                self.tidy(id);
+            }
+        }
+    }
+
+    fn held(&mut self, uri: &str) -> &mut Held {
+        let held = self.playlists.entry(PlaylistId::of(uri)).or_default();
+        held.uri = uri.to_owned();
+        held
+    }
+
+    fn known(&mut self, track: &Track<'_>) -> &mut Known {
+        let known = self.catalogue.entry(TrackId::of(&track.uri)).or_default();
+        known.uri = track.uri.as_ref().to_owned();
+        known
+    }
+
+    fn add(&mut self, playlist: PlaylistId, track: &Track<'_>) {
+        if let Some(held) = self.playlists.get_mut(&playlist) {
+            held.tracks.insert(TrackId::of(&track.uri));
+        }
+        let known = self.known(track);
+        if let Some(names) = names(track) {
+            known.inline.get_or_insert_default().overlay(names);
+            known.described_last = false;
+        }
+    }
+
+    fn remove(&mut self, playlist: PlaylistId, track: TrackId) {
+        if let Some(held) = self.playlists.get_mut(&playlist) {
+            held.tracks.remove(&track);
+        }
+        self.tidy(track);
+    }
+
+    /// Inline names go with the last entry; a track that nobody holds or describes goes as a whole.
+    fn tidy(&mut self, track: TrackId) {
+        if !self.holders(track).is_empty() {
+            return;
+        }
+        if let Some(known) = self.catalogue.get_mut(&track) {
+            known.inline = None;
+            if known.described.is_none() {
+                self.catalogue.remove(&track);
+            }
+        }
+    }
+
+    fn holders(&self, track: TrackId) -> Vec<PlaylistId> {
+        self.playlists.iter().filter(|(_, held)| held.tracks.contains(&track)).map(|(id, _)| *id).collect()
+    }
+
+    fn sample(&self, track: TrackId, m: u32) -> Vec<PlaylistId> {
+        let mut holders = self.holders(track);
+        let last = sample::last(sample::level(holders.len() as u32, m));
+        holders.retain(|playlist| playlist.0 <= last);
+        holders
+    }
+
+    fn card(&self, track: TrackId) -> Option<TrackCard> {
+        let known = self.catalogue.get(&track)?;
+        let mut layers = [known.described.clone(), known.inline.clone()];
+        if known.described_last {
+            layers.reverse();
+        }
+        let mut names = Names::default();
+        layers.into_iter().flatten().for_each(|layer| names.overlay(layer));
+        Some(TrackCard { uri: known.uri.as_str().into(), names })
+    }
+
+    fn chart(&self) -> Vec<(TrackId, u64)> {
+        let tracks: BTreeSet<TrackId> =
+            self.playlists.values().flat_map(|held| held.tracks.clone()).collect();
+        ranked(tracks.into_iter().map(|track| (track, self.holders(track).len() as u64)).collect())
+    }
+
+    /// The answer to a question, as of now.
+    pub fn answer(&self, question: &Question, settings: &Settings) -> Body {
+        match question {
+            Question::Recommend(wanted) => Body::Recommendations(self.recommend(wanted, settings)),
+            Question::Playlist(playlist) => {
+                Body::Playlist(self.playlists.get(playlist).map(|held| PlaylistAnswer {
+                    playlist: Playlist {
+                        uri: held.uri.as_str().into(),
+                        title: held.title.as_deref().map(Into::into),
+                        entries: held.tracks.len() as u32,
+                    },
+                    tracks: held.tracks.iter().filter_map(|track| self.card(*track)).collect(),
+                }))
+            }
+            Question::Track(track) => Body::Track(self.track(*track)),
+            Question::Neighbours { track, limit } => {
+                Body::Neighbours(self.neighbours(*track, *limit, settings))
+            }
+            Question::Popular { limit } => {
+                let top = self.chart().into_iter().take(*limit);
+                Body::Popular(top.filter_map(|(t, n)| Some((self.card(t)?, n as u32))).collect())
+            }
+            Question::State => Body::State(self.state()),
+        }
+    }
+
+    /// The sums.
+    pub fn state(&self) -> State {
+        let mut digest = Digest::default();
+        for (playlist, held) in &self.playlists {
+            held.tracks.iter().for_each(|track| digest.update(*playlist, *track, 1));
+        }
+        State {
+            playlists: self.playlists.len() as u64,
+            entries: self.playlists.values().map(|held| held.tracks.len() as u64).sum(),
+            tracks: self.chart().len() as u64,
+            digest,
+        }
+    }
+
+    fn track(&self, track: TrackId) -> Option<TrackAnswer> {
+        Some(TrackAnswer { track: self.card(track)?, playlists: self.holders(track).len() as u32 })
+    }
+
+    fn neighbours(&self, track: TrackId, limit: usize, settings: &Settings) -> Option<NeighboursAnswer> {
+        let answer = self.track(track)?;
+        let sampled = self.sample(track, settings.neighbours.sample);
+        let mut shared = BTreeMap::new();
+        for other in sampled.iter().flat_map(|p| &self.playlists[p].tracks).filter(|other| **other != track) {
+            *shared.entry(*other).or_insert(0_u64) += 1;
+        }
+        let best = ranked(shared.into_iter().collect());
+        let neighbours = best.into_iter().take(limit.min(settings.neighbours.keep as usize));
+        let sampled = sampled.len() as u32;
+        let neighbour = |(other, shared): (TrackId, u64)| {
+            let (shared, holding) = (shared as u32, self.holders(other).len() as u32);
+            let similarity = cosine(shared, sampled, answer.playlists, holding);
+            Some(Neighbour { track: self.card(other)?, shared, similarity })
+        };
+        Some(NeighboursAnswer {
+            neighbours: neighbours.filter_map(neighbour).collect(),
+            sampled,
+            track: answer,
+        })
+    }
+
+    fn recommend(&self, wanted: &Recommend, settings: &Settings) -> Option<Recommendations> {
+        let (seeds, but) = match &wanted.seeds {
+            Seeds::Tracks(tracks) => (tracks.clone(), None),
+            Seeds::Playlist(p) => (self.playlists.get(p)?.tracks.iter().copied().collect(), Some(*p)),
+        };
+        let unwanted: BTreeSet<TrackId> = seeds.iter().chain(&wanted.exclude).copied().collect();
+        let unknown_seeds: Vec<TrackId> =
+            seeds.iter().copied().filter(|seed| self.holders(*seed).is_empty()).collect();
+        let known = unknown_seeds.len() < seeds.len();
+
+        let mut distinct: Vec<TrackId> = seeds.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        distinct.truncate(500);
+        let mut similar: Vec<(PlaylistId, u64)> = Vec::new();
+        for (id, held) in self.playlists.iter().filter(|(id, _)| Some(**id) != but) {
+            let weight = |seed: &&TrackId| self.sample(**seed, settings.recommend.sample).contains(id);
+            let weights: u64 = distinct
+                .iter()
+                .filter(weight)
+                .map(|seed| seed_weight(self.playlists.len() as u32, self.holders(*seed).len() as u32))
+                .sum();
+            let titled = held.title.as_deref().map(title::normalise).filter(|t| !t.is_empty());
+            let same_title = wanted.title.is_some() && titled.map(|t| TitleId::of(&t)) == wanted.title;
+            if known {
+                similar.push((*id, vote(weights, held.tracks.len() as u32)));
+            } else if same_title {
+                similar.push((*id, 1));
+            }
+        }
+        similar.retain(|(_, vote)| *vote > 0);
+        let mut similar = ranked(similar);
+        similar.truncate(settings.recommend.nearest as usize);
+
+        let mut votes = BTreeMap::new();
+        for (playlist, vote) in &similar {
+            for track in &self.playlists[playlist].tracks {
+                *votes.entry(*track).or_insert(0_u64) += vote;
+            }
+        }
+        let total: u64 = similar.iter().map(|(_, vote)| vote).sum::<u64>().max(1);
+        let source = if known { Source::Cooccurrence } else { Source::Title };
+        let mut tracks: Vec<(TrackId, f64, Source)> = ranked(votes.into_iter().collect())
+            .into_iter()
+            .filter(|(track, _)| !unwanted.contains(track))
+            .map(|(track, votes)| (track, votes as f64 / total as f64, source))
+            .collect();
+        let playlists = self.playlists.len().max(1) as f64;
+        for (track, holding) in self.chart() {
+            if !unwanted.contains(&track) && !tracks.iter().any(|(there, ..)| *there == track) {
+                tracks.push((track, holding as f64 / playlists, Source::Popular));
+            }
+        }
+        tracks.truncate(wanted.limit);
+        let named = |(track, score, source)| Some(Recommended { track: self.card(track)?, score, source });
+        Some(Recommendations { tracks: tracks.into_iter().filter_map(named).collect(), unknown_seeds })
+    }
+}
+
+/// Highest score first, ties by id.
+fn ranked<I: Ord + Copy>(mut all: Vec<(I, u64)>) -> Vec<(I, u64)> {
+    all.sort_by_key(|(id, score)| (std::cmp::Reverse(*score), *id));
+    all
+}

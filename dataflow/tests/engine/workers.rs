@@ -1,0 +1,136 @@
+//! The worker threads as the server uses them: batches in, progress and answers out.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crate::history::{World, history};
+use crate::twin::Twin;
+use segue_dataflow::edit::Edit;
+use segue_dataflow::event::{Change, Event, Track};
+use segue_dataflow::ids::TrackId;
+use segue_dataflow::query::{Answer, Body, Question};
+use segue_dataflow::settings::Settings;
+use segue_dataflow::workers::{AskError, Batch, Engine, Observer, Options, Progress};
+
+/// Remembers what it is told, and lets others wait for it.
+#[derive(Default)]
+struct Watch {
+    seen: Mutex<(Progress, Vec<(u64, String)>)>,
+    news: Condvar,
+}
+
+impl Observer for Watch {
+    fn complete(&self, progress: &Progress) {
+        let mut seen = self.seen.lock().expect("no panic holds it");
+        assert!(progress.as_of > seen.0.as_of, "{progress:?} after {:?}", seen.0);
+        assert!(
+            progress.next.len() >= seen.0.next.len()
+                && progress.next.iter().zip(&seen.0.next).all(|(n, o)| n >= o)
+        );
+        seen.0 = progress.clone();
+        self.news.notify_all();
+    }
+
+    fn refused(&self, seq: u64, detail: String) {
+        self.seen.lock().expect("no panic holds it").1.push((seq, detail));
+    }
+}
+
+impl Watch {
+    /// Waits until the event before `next` is in all answers.
+    fn wait(&self, partition: usize, next: u64) -> Progress {
+        let seen = self.seen.lock().expect("no panic holds it");
+        let behind = |seen: &mut (Progress, _)| seen.0.next.get(partition).is_none_or(|there| *there < next);
+        let (seen, timeout) =
+            self.news.wait_timeout_while(seen, Duration::from_secs(60), behind).expect("no panic holds it");
+        assert!(!timeout.timed_out(), "{:?} never came to {next}", seen.0);
+        seen.0.clone()
+    }
+}
+
+fn start(workers: usize) -> (Engine, Arc<Watch>) {
+    let watch = Arc::new(Watch::default());
+    let options = Options { workers, epoch_gap: Duration::from_millis(1), settings: Settings::default() };
+    // A clock that stands still: epochs go on all the same.
+    let engine = Engine::start(options, Arc::new(|| 1_000), Arc::clone(&watch) as _).expect("timely starts");
+    (engine, watch)
+}
+
+fn ask(engine: &Engine, question: Question, to: &SyncSender<Answer>) {
+    let to = to.clone();
+    engine
+        .ask(question, Box::new(move |answer| to.send(answer).expect("the test waits for it")))
+        .expect("not busy");
+}
+
+#[test]
+fn what_is_fed_is_in_the_next_answer() {
+    let world = World { playlists: 30, tracks: 100, epochs: 300, fixed_names: false };
+    for workers in [1, 2, 4] {
+        let (engine, watch) = start(workers);
+        let (mut twin, mut next) = (Twin::default(), 0);
+        let (to, answers) = sync_channel(64);
+        for (number, epoch) in history(7, world).into_iter().enumerate() {
+            let edits = epoch.events.iter().zip(next..).map(|(event, seq)| Edit::new(seq, event)).collect();
+            next += epoch.events.len() as u64;
+            epoch.events.iter().for_each(|event| twin.apply(event));
+            engine.feed(Batch { edits, partition: 0, next }).expect("running");
+            if number % 10 != 0 {
+                continue;
+            }
+            let progress = watch.wait(0, next);
+            for question in epoch.questions {
+                ask(&engine, question.clone(), &to);
+                let answer = answers.recv_timeout(Duration::from_secs(60)).expect("an answer");
+                assert!(answer.as_of > progress.as_of);
+                assert_eq!(
+                    answer.body,
+                    twin.answer(&question, &Settings::default()),
+                    "{workers} workers, epoch {number}"
+                );
+            }
+        }
+        engine.stop().expect("no worker panics");
+    }
+}
+
+#[test]
+fn two_partitions_move_on_by_themselves() {
+    let (engine, watch) = start(2);
+    for n in 0..100_u64 {
+        for partition in [0, 3] {
+            let change = Change::TrackAdded {
+                playlist: format!("p:{partition}").into(),
+                track: Track::new(format!("t:{n}")),
+            };
+            let edits = vec![Edit::new(n, &Event { at_ms: 0, change })];
+            engine.feed(Batch { edits, partition, next: n + 1 }).expect("running");
+        }
+    }
+    watch.wait(3, 100);
+    assert_eq!(watch.wait(0, 100).next, [100, 0, 0, 100]);
+    let (to, answers) = sync_channel(1);
+    ask(&engine, Question::Track(TrackId::of("t:42")), &to);
+    let answer = answers.recv_timeout(Duration::from_secs(60)).expect("an answer");
+    assert!(matches!(answer.body, Body::Track(Some(track)) if track.playlists == 2));
+    engine.stop().expect("no worker panics");
+}
+
+#[test]
+fn a_stopped_engine_drops_its_questions() {
+    let (engine, _watch) = start(2);
+    let (to, answers) = sync_channel(1);
+    ask(&engine, Question::State, &to);
+    drop(to);
+    engine.stop().expect("no worker panics");
+    // Answered before the end, or dropped with its way back: either way nobody waits for ever.
+    let _ = answers
+        .recv_timeout(Duration::from_secs(60))
+        .err()
+        .map(|e| assert_eq!(e.to_string(), "channel is empty and sending half is closed"));
+    let (engine, _watch) = start(1);
+    let refused = (0..200_000).find_map(|_| engine.ask(Question::State, Box::new(|_| {})).err());
+    assert!(matches!(refused, None | Some(AskError::Busy)));
+    engine.stop().expect("no worker panics");
+}

@@ -1,0 +1,76 @@
+//! The admin port: health, readiness, metrics. On loopback unless configured otherwise.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use warp::http::{Response, StatusCode};
+use warp::{Filter, Rejection, Reply};
+
+use crate::clock::now_ms;
+use crate::metrics;
+use crate::service::Service;
+
+/// An as-of older than this means that the engine does not get on.
+const AS_OF_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// What the admin port looks at.
+#[derive(Clone)]
+pub struct Admin {
+    /// The running server.
+    pub service: Arc<Service>,
+    /// Set when the server is about to stop.
+    pub draining: Arc<AtomicBool>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+}
+
+impl Admin {
+    /// `/livez`, `/startupz`, `/readyz`, `/metrics`.
+    pub fn routes(self) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync {
+        let admin = warp::any().map(move || self.clone());
+        let path = |name: &'static str| warp::path(name).and(warp::path::end()).and(warp::get());
+        let live = path("livez").map(|| "ok\n".to_owned().into_response());
+        let startup = path("startupz").and(admin.clone()).map(|admin: Admin| admin.checks(false));
+        let ready = path("readyz").and(admin.clone()).map(|admin: Admin| admin.checks(true));
+        let metrics = path("metrics").and(admin).map(|admin: Admin| admin.metrics());
+        live.or(startup).unify().or(ready).unify().or(metrics).unify()
+    }
+
+    fn as_of_age(&self) -> Duration {
+        Duration::from_millis(now_ms().saturating_sub(self.service.progress.borrow().as_of))
+    }
+
+    /// 200 if all checks pass, 503 otherwise; either way each with what is the matter.
+    fn checks(&self, all: bool) -> warp::reply::Response {
+        let service = &self.service;
+        let caught_up =
+            if service.is_caught_up() { None } else { Some("the log is still being read".to_owned()) };
+        let mut checks = vec![("caught_up", caught_up)];
+        if all {
+            let stopping = self.draining.load(Ordering::SeqCst).then(|| "the server is stopping".to_owned());
+            let age = self.as_of_age();
+            let lagging =
+                (age > AS_OF_AGE_MAX).then(|| format!("the newest answers are {} s old", age.as_secs()));
+            checks.push(("serving", stopping));
+            checks.push(("fresh", lagging));
+            checks.push(("log", service.degraded().or_else(|| service.failure())));
+        }
+        let ok = checks.iter().all(|(_, matter)| matter.is_none());
+        let shown: serde_json::Map<_, _> = checks
+            .into_iter()
+            .map(|(name, matter)| (name.to_owned(), json!(matter.unwrap_or_else(|| "ok".to_owned()))))
+            .collect();
+        let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        warp::reply::with_status(warp::reply::json(&json!({"ready": ok, "checks": shown})), status)
+            .into_response()
+    }
+
+    fn metrics(&self) -> warp::reply::Response {
+        let dead_letters = self.service.dead_letters.count().unwrap_or(0);
+        metrics::observe(dead_letters, self.as_of_age(), &self.service.offsets());
+        Response::new(self.metrics.render().into())
+    }
+}

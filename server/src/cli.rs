@@ -1,0 +1,141 @@
+//! The command line: what `segue` can do, and how it says so.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use segue_replay::cli::{GenerateArgs, ReplayArgs};
+
+use crate::config::{Config, Error, Layer, Loaded, load};
+use crate::demo::DemoArgs;
+
+/// A streaming-first music recommender: playlist events in, recommendations out, milliseconds later.
+///
+/// Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong
+/// use. Configuration: flag, then SEGUE__SECTION__KEY, then the file, then what is built in.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// How the log is written to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: embedded log in the data folder, REST API, admin port.
+    Serve(ServeArgs),
+    /// Everything embedded, with a data set and a page to open.
+    Demo(DemoArgs),
+    /// Stream data sets as events.
+    Replay(ReplayArgs),
+    /// Make up a data set.
+    Generate(GenerateArgs),
+    /// Look at what was refused, and why. The server on this data folder must not be running.
+    DeadLetters(DeadLettersArgs),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Run the server.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub source: ConfigArgs,
+    /// Port of the API, on the address of `server.bind` (0: a free one).
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Folder of the log and the dead letters (`server.data_dir`).
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Worker threads (`dataflow.workers`).
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u16>,
+    /// Write the addresses to this file, as JSON {"api","admin"}, once they are open.
+    #[arg(long, value_name = "PATH")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Where configuration is from.
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    /// A TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Look at what was refused.
+#[derive(Args, Debug)]
+pub struct DeadLettersArgs {
+    #[command(flatten)]
+    pub source: ConfigArgs,
+    /// Folder of the log and the dead letters (`server.data_dir`).
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Pass over the first N.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub from: u64,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Check or show the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether it can be used, and if not, why.
+    Check(ConfigArgs),
+    /// Show every key, its value and where the value is from.
+    Show(ConfigArgs),
+}
+
+impl ConfigArgs {
+    /// Puts all layers together; `flags` win.
+    ///
+    /// # Errors
+    /// Names the origin and the key of what is wrong.
+    pub fn load(&self, flags: Vec<Layer>) -> Result<Loaded, Error> {
+        let mut layers = self.config.iter().map(|path| Layer::file(path)).collect::<Result<Vec<_>, _>>()?;
+        layers.extend(Layer::variables(std::env::vars()));
+        layers.extend(flags);
+        load(&layers)
+    }
+}
+
+impl ServeArgs {
+    /// The configuration with this command's flags.
+    ///
+    /// # Errors
+    /// Names the origin and the key of what is wrong.
+    pub fn load(&self) -> Result<Config, Error> {
+        let mut flags = data_dir(self.data_dir.as_ref());
+        flags.extend(self.workers.map(|n| Layer::flag("workers", "dataflow.workers", i64::from(n))));
+        let (mut config, _) = self.source.load(flags)?;
+        if let Some(port) = self.port {
+            config.server.bind.set_port(port);
+        }
+        Ok(config)
+    }
+}
+
+/// `--data-dir` as a layer.
+pub fn data_dir(folder: Option<&PathBuf>) -> Vec<Layer> {
+    let text = folder.map(|folder| folder.to_string_lossy().into_owned());
+    text.map(|text| Layer::flag("data-dir", "server.data_dir", text)).into_iter().collect()
+}

@@ -1,0 +1,214 @@
+//! Layers of configuration, put together: each is a table of keys with a name for where it came from.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::Config;
+
+/// What is wrong with the configuration: the user mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("configuration file {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("configuration file {path} is not TOML: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A key that nobody knows.
+    #[error("{origin}: unknown key `{key}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    Unknown {
+        /// The file or variable.
+        origin: String,
+        /// The key, dotted.
+        key: String,
+        /// The known key most like it.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong type.
+    #[error("{origin}: key `{key}`: {detail}")]
+    Wrong {
+        /// The file or variable.
+        origin: String,
+        /// The key, dotted.
+        key: String,
+        /// What serde says.
+        detail: String,
+    },
+    /// A number outside its range.
+    #[error("key `{key}` is {value}, not in {} to {}", range.start(), range.end())]
+    Range {
+        /// The key, dotted.
+        key: String,
+        /// What it is.
+        value: u64,
+        /// What it may be.
+        range: RangeInclusive<u64>,
+    },
+}
+
+/// A configuration, and every key with its value and where that is from.
+pub type Loaded = (Config, Vec<(String, Value, String)>);
+
+/// Some keys, and where they came from.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    origin: String,
+    values: Vec<(String, Value)>,
+}
+
+impl Layer {
+    /// The keys of a TOML file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not TOML.
+    pub fn file(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Unreadable { path: path.into(), source })?;
+        let table: Table = toml::from_str(&text)
+            .map_err(|source| Error::Syntax { path: path.into(), source: Box::new(source) })?;
+        let mut values = Vec::new();
+        flatten("", table, &mut values);
+        Ok(Layer { origin: path.display().to_string(), values })
+    }
+
+    /// `SEGUE__SECTION__KEY` variables, one layer each so that an error names it.
+    pub fn variables(vars: impl Iterator<Item = (String, String)>) -> Vec<Self> {
+        let mut layers: Vec<Self> = vars
+            .filter_map(|(name, value)| {
+                let key = name.strip_prefix("SEGUE__")?.to_lowercase().replace("__", ".");
+                Some(Layer { origin: format!("variable {name}"), values: vec![(key, parse(&value))] })
+            })
+            .collect();
+        layers.sort_by(|a, b| a.origin.cmp(&b.origin));
+        layers
+    }
+
+    /// One key set by a flag.
+    pub fn flag(name: &str, key: &str, value: impl Into<Value>) -> Self {
+        Layer { origin: format!("flag --{name}"), values: vec![(key.to_owned(), value.into())] }
+    }
+}
+
+/// A number or a boolean if it reads as one, text otherwise.
+fn parse(text: &str) -> Value {
+    text.parse::<i64>()
+        .map(Value::Integer)
+        .or_else(|_| text.parse::<bool>().map(Value::Boolean))
+        .unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+fn flatten(prefix: &str, table: Table, values: &mut Vec<(String, Value)>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(&key, inner, values),
+            value => values.push((key, value)),
+        }
+    }
+}
+
+/// The configuration that layers make, later ones first; and for every key where its value is from.
+///
+/// # Errors
+/// Names the origin and the key of what is wrong.
+pub fn load(layers: &[Layer]) -> Result<Loaded, Error> {
+    let built_in = Table::try_from(Config::default()).map_err(|e| Error::Wrong {
+        origin: "built in".into(),
+        key: String::new(),
+        detail: e.to_string(),
+    })?;
+    let mut known = Vec::new();
+    flatten("", built_in, &mut known);
+    let mut all: Vec<(String, Value, String)> =
+        known.into_iter().map(|(key, value)| (key, value, "built in".to_owned())).collect();
+    let mut config = Config::default();
+    for Layer { origin, values } in layers {
+        for (key, value) in values {
+            let Some(place) = all.iter().position(|(there, ..)| there == key) else {
+                let nearest = all
+                    .iter()
+                    .map(|(there, ..)| (strsim::normalized_damerau_levenshtein(there, key), there))
+                    .filter(|(likeness, _)| *likeness > 0.5)
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .map(|(_, there)| there.clone());
+                return Err(Error::Unknown { origin: origin.clone(), key: key.clone(), nearest });
+            };
+            all[place] = (key.clone(), value.clone(), origin.clone());
+            config = build(&all).map_err(|e| Error::Wrong {
+                origin: origin.clone(),
+                key: key.clone(),
+                detail: e.message().trim().to_owned(),
+            })?;
+        }
+    }
+    config.check()?;
+    Ok((config, all))
+}
+
+fn build(all: &[(String, Value, String)]) -> Result<Config, toml::de::Error> {
+    let mut sections = Table::new();
+    for (key, value, _) in all {
+        let Some((section, name)) = key.split_once('.') else { continue };
+        let section = sections.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(section) = section {
+            section.insert(name.to_owned(), value.clone());
+        }
+    }
+    Value::Table(sections).try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(vars: &[(&str, &str)]) -> Vec<Layer> {
+        Layer::variables(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn later_layers_win_and_say_where_they_came_from() {
+        let mut layers = variables(&[
+            ("SEGUE__DATAFLOW__WORKERS", "4"),
+            ("SEGUE__SERVER__BIND", "127.0.0.1:0"),
+            ("HOME", "x"),
+        ]);
+        layers.push(Layer::flag("workers", "dataflow.workers", 8));
+        let (config, all) = load(&layers).expect("all known");
+        assert_eq!((config.dataflow.workers, config.server.bind.port()), (8, 0));
+        let origin =
+            |key: &str| all.iter().find(|(there, ..)| there == key).map(|(.., origin)| origin.clone());
+        assert_eq!(origin("dataflow.workers").as_deref(), Some("flag --workers"));
+        assert_eq!(origin("server.bind").as_deref(), Some("variable SEGUE__SERVER__BIND"));
+        assert_eq!(origin("neighbours.keep").as_deref(), Some("built in"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let refused = |vars: &[(&str, &str)]| load(&variables(vars)).expect_err("refused").to_string();
+        assert_eq!(
+            refused(&[("SEGUE__DATAFLOW__WORKER", "4")]),
+            "variable SEGUE__DATAFLOW__WORKER: unknown key `dataflow.worker`; did you mean `dataflow.workers`?"
+        );
+        assert!(
+            refused(&[("SEGUE__SERVER__BIND", "here")])
+                .starts_with("variable SEGUE__SERVER__BIND: key `server.bind`: ")
+        );
+        assert_eq!(
+            refused(&[("SEGUE__DATAFLOW__WORKERS", "0")]),
+            "key `dataflow.workers` is 0, not in 1 to 256"
+        );
+        assert!(refused(&[("SEGUE__QQQ", "0")]).ends_with("unknown key `qqq`"));
+    }
+}

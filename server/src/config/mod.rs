@@ -1,0 +1,108 @@
+//! Configuration: typed sections with a default and a reason for every key.
+//!
+//! Precedence: flag, then `SEGUE__SECTION__KEY`, then the file, then what is built in. [`layers`] puts them
+//! together and refuses keys that nobody knows.
+
+mod layers;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use layers::{Error, Layer, Loaded, load};
+use segue_dataflow::settings::{Neighbours, Recommend};
+use serde::{Deserialize, Serialize};
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens and keeps its data.
+    pub server: Server,
+    /// How the engine runs.
+    pub dataflow: Dataflow,
+    /// How recommendations are made.
+    pub recommend: Recommend,
+    /// How neighbours are counted.
+    pub neighbours: Neighbours,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+/// Where the server listens and keeps its data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address of the REST API. Port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Address of health, readiness and metrics. On loopback unless told otherwise.
+    pub admin_bind: SocketAddr,
+    /// Folder of the embedded log and the dead letters.
+    pub data_dir: PathBuf,
+    /// How long a shutdown waits for requests in flight, in milliseconds.
+    pub drain_ms: u64,
+}
+
+/// How the engine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dataflow {
+    /// Worker threads.
+    pub workers: usize,
+    /// An epoch lasts at least so long, in milliseconds, if something is in it: shorter is fresher and
+    /// costs more processor time.
+    pub epoch_gap_ms: u64,
+}
+
+/// What is too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Requests with events that are written to the log at one time; more wait.
+    pub appends: usize,
+    /// How long a question may take before it is given up, in milliseconds.
+    pub answer_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Server { bind: loopback(8080), admin_bind: loopback(8081), data_dir: "data".into(), drain_ms: 10_000 }
+    }
+}
+
+impl Default for Dataflow {
+    fn default() -> Self {
+        Dataflow { workers: 2, epoch_gap_ms: 2 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { body_bytes: 64 << 20, appends: 64, answer_ms: 10_000 }
+    }
+}
+
+impl Config {
+    /// What cannot be said by types: ranges.
+    ///
+    /// # Errors
+    /// Names the key, its value and what would be right.
+    pub fn check(&self) -> Result<(), Error> {
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 8] = [
+            ("dataflow.workers", self.dataflow.workers as u64, 1..=256),
+            ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
+            ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
+            ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),
+            ("neighbours.sample", self.neighbours.sample.into(), 1..=100_000),
+            ("neighbours.keep", self.neighbours.keep.into(), 1..=1_000),
+            ("limits.appends", self.limits.appends as u64, 1..=512),
+            ("limits.body_bytes", self.limits.body_bytes as u64, 1..=1 << 30),
+        ];
+        match ranges.into_iter().find(|(_, value, range)| !range.contains(value)) {
+            Some((key, value, range)) => Err(Error::Range { key: key.to_owned(), value, range }),
+            None => Ok(()),
+        }
+    }
+}

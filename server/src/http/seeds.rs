@@ -1,0 +1,92 @@
+//! The body of a request for recommendations, checked: every refusal names the field.
+
+use segue_dataflow::event::ID_BYTES_MAX;
+use segue_dataflow::ids::{TitleId, TrackId};
+use segue_dataflow::query::{Recommend, Seeds};
+use segue_dataflow::title;
+use serde::Deserialize;
+
+use super::problem::Problem;
+
+/// Recommendations that one request may ask for.
+pub const LIMIT_MAX: u64 = 1_000;
+/// How many it gets if it does not say.
+pub const LIMIT_DEFAULT: u64 = 100;
+/// Seeds that one request may name.
+const SEEDS_MAX: usize = 500;
+/// Tracks that one request may exclude.
+const EXCLUDE_MAX: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    #[serde(default)]
+    seeds: Vec<String>,
+    title: Option<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    #[serde(default = "limit_default")]
+    limit: serde_json::Number,
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "accepted for clients that will want evidence; without it `because` is left out"
+    )]
+    explain: bool,
+}
+
+fn limit_default() -> serde_json::Number {
+    LIMIT_DEFAULT.into()
+}
+
+/// The question, and its seeds as they were named.
+pub fn parse(body: &[u8]) -> Result<(Recommend, Vec<String>), Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let wire: Wire = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let (code, field) = match e.inner().is_data() {
+            true => ("wrong_type", e.path().to_string()),
+            false => ("malformed_json", String::new()),
+        };
+        let field = if field == "." { "" } else { &field };
+        Problem::bad(&code, field, format!("the body is not understood: {}", e.inner()))
+    })?;
+    json.end()
+        .map_err(|e| Problem::bad(&"malformed_json", "", format!("the body is not understood: {e}")))?;
+    let too_many = |field: &str, there: usize, most: usize| {
+        Problem::bad(&"out_of_range", field, format!("{field} has {there} tracks, at most {most} are taken"))
+    };
+    if wire.seeds.len() > SEEDS_MAX {
+        return Err(too_many("seeds", wire.seeds.len(), SEEDS_MAX));
+    }
+    if wire.exclude.len() > EXCLUDE_MAX {
+        return Err(too_many("exclude", wire.exclude.len(), EXCLUDE_MAX));
+    }
+    let limit = wire.limit.as_u64().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+        let detail = format!("limit is {}, not a whole number from 1 to {LIMIT_MAX}", wire.limit);
+        Problem::bad(&"out_of_range", "limit", detail)
+    })?;
+    let normal = wire.title.as_deref().map(title::normalise).filter(|normal| !normal.is_empty());
+    if wire.seeds.is_empty() && normal.is_none() {
+        return Err(Problem::bad(&"missing_field", "seeds", "seeds or a title are needed"));
+    }
+    let seeds = tracks("seeds", &wire.seeds)?;
+    let wanted = Recommend {
+        seeds: Seeds::Tracks(seeds),
+        title: normal.map(|normal| TitleId::of(&normal)),
+        exclude: tracks("exclude", &wire.exclude)?,
+        limit: limit as usize,
+    };
+    Ok((wanted, wire.seeds))
+}
+
+fn tracks(field: &str, uris: &[String]) -> Result<Vec<TrackId>, Problem> {
+    let id = |(i, uri): (usize, &String)| match uri.len() {
+        0 => Err(Problem::bad(&"empty_id", &format!("{field}[{i}]"), format!("{field}[{i}] is empty"))),
+        1..=ID_BYTES_MAX => Ok(TrackId::of(uri)),
+        n => {
+            let detail = format!("{field}[{i}] has {n} bytes, at most {ID_BYTES_MAX} are taken");
+            Err(Problem::bad(&"id_too_long", &format!("{field}[{i}]"), detail))
+        }
+    };
+    uris.iter().enumerate().map(id).collect()
+}

@@ -1,0 +1,33 @@
+//! `GET /v1/state`: how much is there, and the digest that tells whether two states are equal.
+
+use segue_dataflow::query::{Body, Question};
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use super::{Context, Outcome, Query, ok};
+
+/// The state as a whole. Its offsets are at least those that the digest includes.
+pub async fn get(context: &Context, query: &Query) -> Outcome {
+    query.only(&[])?;
+    let answer = context.ask("state", Question::State).await?;
+    let Body::State(state) = answer.body else {
+        return Err(Problem::later("no_answer", "the engine gave no state"));
+    };
+    let offsets: Map<String, Value> = (0..)
+        .zip(context.service.offsets())
+        .map(|(partition, (_, visible)): (u32, _)| (partition.to_string(), json!(visible)))
+        .collect();
+    let dead_letters = context.service.dead_letters.count()?;
+    ok(
+        answer.as_of,
+        json!({
+            "playlists": state.playlists,
+            "entries": state.entries,
+            "tracks": state.tracks,
+            "digest": state.digest.to_string(),
+            "offsets": offsets,
+            "dead_letters": dead_letters,
+            "version": env!("CARGO_PKG_VERSION"),
+        }),
+    )
+}

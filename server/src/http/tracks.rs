@@ -1,0 +1,43 @@
+//! `GET /v1/tracks/{uri}` and `…/neighbours`. The URI comes as it is, with or without escapes.
+
+use segue_dataflow::ids::TrackId;
+use segue_dataflow::query::{Body, Question};
+use serde_json::json;
+
+use super::problem::Problem;
+use super::{Context, Outcome, Query, decoded, ok, show};
+
+/// Neighbours that a request gets if it does not say.
+const NEIGHBOURS_DEFAULT: u64 = 50;
+
+/// What is known of a track, or what shares playlists with it.
+pub async fn get(context: &Context, tail: &str, query: &Query) -> Outcome {
+    match tail.strip_suffix("/neighbours") {
+        Some(uri) => neighbours(context, &decoded(uri), query).await,
+        None => track(context, &decoded(tail), query).await,
+    }
+}
+
+async fn track(context: &Context, uri: &str, query: &Query) -> Outcome {
+    query.only(&[])?;
+    let answer = context.ask("track", Question::Track(TrackId::of(uri))).await?;
+    let Body::Track(Some(found)) = answer.body else { return Err(Problem::unknown("track", uri)) };
+    ok(answer.as_of, json!({"track": show::Track::new(&found.track), "playlists": found.playlists}))
+}
+
+async fn neighbours(context: &Context, uri: &str, query: &Query) -> Outcome {
+    query.only(&["limit"])?;
+    let limit = query.number("limit", NEIGHBOURS_DEFAULT, 1..=1_000)? as usize;
+    let question = Question::Neighbours { track: TrackId::of(uri), limit };
+    let answer = context.ask("neighbours", question).await?;
+    let Body::Neighbours(Some(found)) = answer.body else { return Err(Problem::unknown("track", uri)) };
+    let body = json!({
+        "track": show::Track::new(&found.track.track),
+        "playlists": found.track.playlists,
+        "sampled": found.sampled,
+        // Counted for this answer, so the graph is as fresh as the answer.
+        "graph": {"epoch": answer.as_of},
+        "neighbours": show::neighbours(&found.neighbours),
+    });
+    ok(answer.as_of, body)
+}

@@ -1,0 +1,72 @@
+//! The intake: bytes that should be events → decoded → durable on the log, or dead-lettered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use segue_connectors::log::{Error, Record};
+use segue_dataflow::event::{Code, Rejection, decode};
+
+use crate::metrics;
+use crate::service::{Service, letter};
+use crate::token::Token;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Taken {
+    /// Events that are durable now.
+    pub accepted: usize,
+    /// Those that are no events, by their place in the batch.
+    pub rejected: Vec<(usize, Rejection)>,
+    /// For the accepted ones.
+    pub token: Token,
+}
+
+/// Takes a batch in: the accepted events are durable when it returns. Blocks, so it wants a thread for it.
+/// `source` is where the batch is from, `name` what it is called there.
+///
+/// # Errors
+/// What the log says; whether the events are there depends on it.
+pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -> Result<Taken, Error> {
+    let (mut keys, mut payloads, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, item) in items.iter().enumerate() {
+        match decode(item) {
+            Ok(event) => {
+                keys.push(event.key().to_owned());
+                payloads.push(item.clone());
+            }
+            Err(rejection) => rejected.push((index, rejection)),
+        }
+    }
+    if !rejected.is_empty() {
+        let letters: Vec<_> = rejected
+            .iter()
+            .map(|(index, Rejection { code, field, detail })| {
+                metrics::rejected(&code.to_string());
+                letter(*code, field, detail.clone(), (source, format!("{name}:{index}")), &items[*index])
+            })
+            .collect();
+        service.dead_letters.push(&letters)?;
+    }
+    let records = keys.iter().zip(payloads).map(|(key, payload)| Record { key, payload });
+    let started = Instant::now();
+    let positions = service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| {
+        if matches!(error, Error::Unwritable { .. } | Error::Corrupt { .. }) {
+            service.degrade(error.to_string());
+        }
+    })?;
+    if !positions.is_empty() {
+        metrics::appended(started.elapsed());
+        metrics::accepted(positions.len());
+    }
+    Ok(Taken { accepted: positions.len(), rejected, token: Token::of(&positions) })
+}
+
+/// Dead-letters a whole request that cannot be cut into events.
+///
+/// # Errors
+/// What the dead-letter log says.
+pub fn refuse(service: &Service, name: &str, code: Code, detail: &str, body: &[u8]) -> Result<(), Error> {
+    metrics::rejected(&code.to_string());
+    service.dead_letters.push(&[letter(code, "", detail.to_owned(), ("http", name.to_owned()), body)])
+}

@@ -1,0 +1,206 @@
+//! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
+//! stop), [`service`] (log, [`pump`], engine), [`intake`] (how events get in), [`http`] (the REST API),
+//! [`admin`] (health and metrics), [`demo`].
+
+mod admin;
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod http;
+mod intake;
+mod metrics;
+mod pump;
+mod serve;
+mod service;
+mod token;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::Parser;
+use cli::{Cli, Command, ConfigCommand, DeadLettersArgs, LogFormat};
+use config::Config;
+use demo::DemoArgs;
+use segue_connectors::dead_letters::{DeadLetters, Kept};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Done.
+const DONE: u8 = 0;
+/// Failed.
+const FAILED: u8 = 1;
+/// Wrong use, as clap says it.
+const WRONG_USE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging(cli.log_format);
+    end_with_the_workers();
+    match run(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("segue: {error:#}");
+            let wrong_use = error.downcast_ref::<config::Error>().is_some()
+                || error.downcast_ref::<segue_replay::cli::ReplayError>().is_some_and(|e| e.is_wrong_use());
+            ExitCode::from(if wrong_use { WRONG_USE } else { FAILED })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Serve(args) => {
+            let config = args.load()?;
+            runtime()?.block_on(async move {
+                let running = serve::start(config, args.ready_file.as_deref()).await?;
+                running.until_stopped().await?;
+                Ok(DONE)
+            })
+        }
+        Command::Demo(args) => runtime()?.block_on(demonstrate(args)),
+        Command::Replay(args) => {
+            let outcome = args.run(&*interrupted()?)?;
+            if args.json {
+                print(&serde_json::to_string(&outcome)?)?;
+            }
+            Ok(if outcome.is_done() { DONE } else { FAILED })
+        }
+        Command::Generate(args) => {
+            let written = args.run(&*interrupted()?)?;
+            if args.json {
+                print(&serde_json::to_string(&written)?)?;
+            }
+            Ok(if written.interrupted { FAILED } else { DONE })
+        }
+        Command::DeadLetters(args) => dead_letters(&args),
+        Command::Config(ConfigCommand::Check(args)) => {
+            args.load(Vec::new())?;
+            print("the configuration can be used")?;
+            Ok(DONE)
+        }
+        Command::Config(ConfigCommand::Show(args)) => {
+            for (key, value, origin) in args.load(Vec::new())?.1 {
+                print(&format!("{key} = {value}  # {origin}"))?;
+            }
+            Ok(DONE)
+        }
+    }
+}
+
+/// Serves, loads, says what to try, keeps edits coming.
+async fn demonstrate(args: DemoArgs) -> anyhow::Result<u8> {
+    // Removed with all that is in it at the end.
+    let temporary = if args.data_dir.is_none() { Some(tempfile::tempdir()?) } else { None };
+    let mut config = Config::default();
+    let folder = args.data_dir.clone().or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned()));
+    config.server.data_dir = folder.context("no folder for the data")?;
+    config.server.bind.set_port(args.port);
+    config.server.admin_bind.set_port(if args.port == 0 { 0 } else { args.port.saturating_add(1) });
+    let running = serve::start(config, args.ready_file.as_deref()).await?;
+    eprintln!(
+        "loading {}",
+        args.from
+            .as_ref()
+            .map_or(format!("{} made-up playlists", args.playlists), |p| p.display().to_string())
+    );
+    let running = Arc::new(running);
+    let (loading, load) = (Arc::clone(&running), args.clone());
+    let outcome = tokio::task::spawn_blocking(move || demo::load(&load, &loading)).await??;
+    if !outcome.interrupted {
+        let api = running.api;
+        eprintln!("\nopen http://{api}/ or try:\n");
+        eprintln!("  curl -s http://{api}/v1/state");
+        eprintln!("  curl -s 'http://{api}/v1/charts/popular?limit=3'");
+        eprintln!("  curl -s 'http://{api}/v1/playlists/mpd:playlist:0/recommendations?limit=3'\n");
+    }
+    let (service, stop) = (Arc::clone(&running.service), Arc::clone(&running.interrupted));
+    if args.edits > 0.0 && args.from.is_none() && !outcome.interrupted {
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = demo::trickle(&args, &service, &stop) {
+                tracing::warn!("no more edits: {error:#}");
+            }
+        });
+    }
+    let running = Arc::into_inner(running).context("the demo is still loading")?;
+    running.until_stopped().await?;
+    Ok(DONE)
+}
+
+fn dead_letters(args: &DeadLettersArgs) -> anyhow::Result<u8> {
+    let (config, _) = args.source.load(cli::data_dir(args.data_dir.as_ref()))?;
+    let folder = config.server.data_dir.join("dead_letters");
+    anyhow::ensure!(folder.exists(), "{}: there are no dead letters here", folder.display());
+    let (letters, _) = DeadLetters::open(&folder)?;
+    for (number, letter) in letters.list(args.from, args.limit)? {
+        if args.json {
+            print(&serde_json::json!({"number": number, "letter": letter}).to_string())?;
+            continue;
+        }
+        let field = letter.field.as_deref().map(|field| format!(" in {field}")).unwrap_or_default();
+        print(&format!(
+            "{number}\t{}\t{}\t{}{field}: {}",
+            letter.source, letter.position, letter.code, letter.detail
+        ))?;
+        match &letter.raw.kept {
+            Kept::Text(text) => print(&format!("\t{text}"))?,
+            Kept::Base64(text) => print(&format!("\tbase64 {text}"))?,
+        }
+    }
+    Ok(DONE)
+}
+
+/// To standard output; an error there (a closed pipe, a full disk) is one of the command.
+fn print(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("writing to standard output")
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+/// Set by SIGINT or SIGTERM, for commands that look at it between two steps.
+fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || set.store(true, Ordering::SeqCst)).context("setting up signals")?;
+    Ok(flag)
+}
+
+fn logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("SEGUE_LOG").or_else(|_| EnvFilter::try_from_default_env());
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Either fails only if a logger is there already, and then that one is used.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// A worker that panics takes the process with it: shared fate, and a restart from the log.
+fn end_with_the_workers() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        if std::thread::current()
+            .name()
+            .is_some_and(|name| name.starts_with("timely:") || name.starts_with("pump"))
+        {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the other threads would wait for ever; the log survives it"
+            )]
+            std::process::exit(i32::from(FAILED));
+        }
+    }));
+}

@@ -1,0 +1,85 @@
+//! Every metric there is, with its unit and its meaning.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+const EVENTS_ACCEPTED: &str = "segue_events_accepted_total";
+const EVENTS_REJECTED: &str = "segue_events_rejected_total";
+const DEAD_LETTERS: &str = "segue_dead_letters";
+const APPEND_SECONDS: &str = "segue_log_append_seconds";
+const LOG_NEXT: &str = "segue_log_next_offset";
+const VISIBLE_NEXT: &str = "segue_visible_next_offset";
+const AS_OF_AGE: &str = "segue_as_of_age_seconds";
+const QUESTION_SECONDS: &str = "segue_question_seconds";
+const REQUESTS: &str = "segue_http_requests_total";
+const MEMORY: &str = "segue_resident_memory_bytes";
+
+/// Buckets of durations, in seconds.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+/// Installs the recorder and describes every metric.
+///
+/// # Errors
+/// If another recorder is there already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    describe_counter!(EVENTS_ACCEPTED, Unit::Count, "Events that are durable on the log");
+    describe_counter!(EVENTS_REJECTED, Unit::Count, "Events that were refused, by code");
+    describe_gauge!(DEAD_LETTERS, Unit::Count, "Records in the dead-letter log");
+    describe_histogram!(APPEND_SECONDS, Unit::Seconds, "Time until a batch was durable on the log");
+    describe_gauge!(LOG_NEXT, Unit::Count, "Next offset of the log, by partition");
+    describe_gauge!(VISIBLE_NEXT, Unit::Count, "First offset that answers do not include, by partition");
+    describe_gauge!(AS_OF_AGE, Unit::Seconds, "Age of the newest epoch that is complete on all workers");
+    describe_histogram!(QUESTION_SECONDS, Unit::Seconds, "Time from question to answer, by kind");
+    describe_counter!(REQUESTS, Unit::Count, "HTTP requests, by status");
+    describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
+    Ok(handle)
+}
+
+/// So many events are durable.
+pub fn accepted(events: usize) {
+    counter!(EVENTS_ACCEPTED).increment(events as u64);
+}
+
+/// An event was refused.
+pub fn rejected(code: &str) {
+    counter!(EVENTS_REJECTED, "code" => code.to_owned()).increment(1);
+}
+
+/// A batch became durable.
+pub fn appended(took: Duration) {
+    histogram!(APPEND_SECONDS).record(took);
+}
+
+/// A question was answered.
+pub fn answered(kind: &'static str, took: Duration) {
+    histogram!(QUESTION_SECONDS, "kind" => kind).record(took);
+}
+
+/// A request was replied to.
+pub fn replied(status: u16) {
+    counter!(REQUESTS, "status" => status.to_string()).increment(1);
+}
+
+/// What is looked at when somebody asks.
+pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)]) {
+    gauge!(DEAD_LETTERS).set(dead_letters as f64);
+    gauge!(AS_OF_AGE).set(as_of_age.as_secs_f64());
+    for (partition, (end, visible)) in offsets.iter().enumerate() {
+        gauge!(LOG_NEXT, "partition" => partition.to_string()).set(*end as f64);
+        gauge!(VISIBLE_NEXT, "partition" => partition.to_string()).set(*visible as f64);
+    }
+    if let Some(bytes) = resident_bytes() {
+        gauge!(MEMORY).set(bytes as f64);
+    }
+}
+
+/// From the kernel; none where it does not say.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
+}

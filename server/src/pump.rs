@@ -1,0 +1,71 @@
+//! The pump: one thread a partition that reads the log and feeds the engine, from the first event on.
+//!
+//! A record that is no event is dead-lettered and passed over; the offset moves on all the same.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use segue_connectors::dead_letters::DeadLetters;
+use segue_connectors::log::{Error, Log, Position, Stored};
+use segue_dataflow::edit::Edit;
+use segue_dataflow::event::decode;
+use segue_dataflow::workers::{Batch, Engine};
+
+use crate::metrics;
+use crate::service::{Failure, letter};
+
+/// Bytes of events that one batch has, unless a single event is larger.
+const BATCH_BYTES: usize = 1 << 20;
+/// How long to wait for new events before looking whether it is time to stop.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Starts the pump of one partition.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn start(
+    partition: u32,
+    log: &Arc<dyn Log>,
+    engine: &Arc<Engine>,
+    dead_letters: &Arc<DeadLetters>,
+    failure: &Arc<Failure>,
+) -> std::io::Result<JoinHandle<()>> {
+    let (log, engine) = (Arc::clone(log), Arc::clone(engine));
+    let (dead_letters, failure) = (Arc::clone(dead_letters), Arc::clone(failure));
+    Builder::new().name(format!("pump-{partition}")).spawn(move || {
+        match run(partition, &*log, &engine, &dead_letters) {
+            Ok(()) | Err(Error::Closed) => {}
+            Err(error) => failure.tell(format!("reading partition {partition} of the log: {error}")),
+        }
+    })
+}
+
+fn run(partition: u32, log: &dyn Log, engine: &Engine, dead_letters: &DeadLetters) -> Result<(), Error> {
+    let mut offset = 0;
+    loop {
+        let records = log.read(partition, offset, BATCH_BYTES)?;
+        if records.is_empty() {
+            log.wait(partition, offset, WAIT)?;
+            continue;
+        }
+        let mut batch = Batch { edits: Vec::with_capacity(records.len()), partition, next: offset };
+        for Stored { offset: at, payload } in records {
+            match decode(&payload) {
+                Ok(event) => batch.edits.push(Edit::new(at, &event)),
+                Err(rejection) => {
+                    metrics::rejected(&rejection.code.to_string());
+                    let position = Position { partition, offset: at }.to_string();
+                    let (code, field) = (rejection.code, &*rejection.field);
+                    let dead = letter(code, field, rejection.detail.clone(), ("log", position), &payload);
+                    dead_letters.push(&[dead])?;
+                }
+            }
+            batch.next = at + 1;
+        }
+        offset = batch.next;
+        if engine.feed(batch).is_err() {
+            return Ok(()); // the engine has stopped
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Every route: what it answers, and how it refuses.
+
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+
+const AT: &str = "2024-05-01T12:00:00Z";
+
+/// Three playlists: a, b, c share t1; a and b share t2; only a has t3; only c has t4.
+fn loaded(folder: &std::path::Path) -> Server {
+    let server = Server::start(folder);
+    let track = |n: u32| json!({"uri": format!("s:track:{n}"), "name": format!("Track {n}"), "artist": {"uri": "s:artist:1", "name": "One"}});
+    let put = |name: &str, title: &str, tracks: &[u32]| {
+        let tracks: Vec<Value> = tracks.iter().map(|n| track(*n)).collect();
+        json!({"v": 1, "type": "playlist_put", "playlist": format!("p:{name}"), "title": title, "tracks": tracks, "at": AT})
+    };
+    server.events(&json!([
+        put("a", "Chill Hits", &[1, 2, 3]),
+        put("b", "chill hits!", &[1, 2]),
+        put("c", "Gym", &[1, 4])
+    ]));
+    server
+}
+
+#[test]
+fn what_every_route_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = loaded(folder.path());
+
+    let track = server.get("/v1/tracks/s:track:1");
+    assert_eq!((track.status, &track.body["playlists"]), (200, &json!(3)));
+    assert_eq!(
+        track.body["track"],
+        json!({"uri": "s:track:1", "name": "Track 1", "artist": {"uri": "s:artist:1", "name": "One"}})
+    );
+    assert!(track.body["as_of"]["epoch"].as_u64().unwrap() > 1_700_000_000_000);
+    assert!(track.body["as_of"]["at"].as_str().unwrap().ends_with('Z'));
+    assert!(track.headers.contains_key("x-request-id"));
+    assert_eq!(server.get("/v1/tracks/s%3Atrack%3A1").body["playlists"], 3);
+
+    let beside = server.get("/v1/tracks/s:track:1/neighbours?limit=2").body;
+    assert_eq!((&beside["playlists"], &beside["sampled"]), (&json!(3), &json!(3)));
+    assert_eq!(beside["neighbours"][0]["track"]["uri"], "s:track:2");
+    assert_eq!(beside["neighbours"][0]["shared"], 2);
+    assert_eq!(beside["neighbours"].as_array().unwrap().len(), 2);
+    assert!(beside["graph"]["epoch"].is_u64());
+
+    let playlist = server.get("/v1/playlists/p:a").body;
+    assert_eq!(playlist["playlist"], json!({"uri": "p:a", "title": "Chill Hits", "entries": 3}));
+    assert_eq!(playlist["tracks"].as_array().unwrap().len(), 3);
+
+    let uris = |body: &Value| -> Vec<(String, String)> {
+        let all = body["recommendations"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        all.map(|r| (text(&r["track"]["uri"]), text(&r["source"]))).collect()
+    };
+    let wanted = json!({"seeds": ["s:track:2", "nobody:knows"], "exclude": ["s:track:1"], "limit": 10});
+    let found = server.post("/v1/recommendations", "application/json", wanted.to_string());
+    assert_eq!(found.status, 200, "{}", found.body);
+    assert_eq!(
+        uris(&found.body),
+        [("s:track:3".into(), "cooccurrence".into()), ("s:track:4".into(), "popular".into())]
+    );
+    assert_eq!(found.body["unknown_seeds"], json!(["nobody:knows"]));
+    assert_eq!(found.body["recommendations"][0]["rank"], 1);
+    let titled = server.post(
+        "/v1/recommendations",
+        "application/json",
+        json!({"title": "CHILL HITS", "limit": 1}).to_string(),
+    );
+    assert_eq!(uris(&titled.body).len(), 1);
+    assert_eq!(uris(&titled.body)[0].1, "title");
+    let from = server.get("/v1/playlists/p:b/recommendations?limit=1").body;
+    assert_eq!(uris(&from), [("s:track:3".into(), "cooccurrence".into())]);
+
+    let chart = server.get("/v1/charts/popular?limit=1").body;
+    assert_eq!(chart["chart"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&chart["chart"][0]["track"]["uri"], &chart["chart"][0]["playlists"]),
+        (&json!("s:track:1"), &json!(3))
+    );
+
+    let state = server.state();
+    assert_eq!((&state["playlists"], &state["entries"], &state["tracks"]), (&json!(3), &json!(7), &json!(4)));
+    assert_eq!((&state["offsets"], &state["dead_letters"]), (&json!({"0": 3}), &json!(0)));
+    assert_eq!(state["digest"].as_str().unwrap().len(), 32);
+
+    assert!(server.get("/").body.as_str().unwrap().contains("<html"));
+    assert_eq!(server.admin("/livez").status, 200);
+    assert_eq!(server.admin("/startupz").status, 200);
+    assert_eq!(server.admin("/readyz").body["ready"], true);
+    let metrics = server.admin("/metrics").body;
+    assert!(metrics.as_str().unwrap().contains("segue_events_accepted_total 3"), "{metrics}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn an_added_track_changes_the_next_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = loaded(folder.path());
+    let first = |server: &Server| {
+        server.get("/v1/playlists/p:c/recommendations?limit=1").body["recommendations"][0]["track"]["uri"]
+            .clone()
+    };
+    assert_eq!(first(&server), "s:track:2");
+    server.events(
+        &json!({"v": 1, "type": "track_added", "playlist": "p:c", "track": {"uri": "s:track:2"}, "at": AT}),
+    );
+    assert_eq!(first(&server), "s:track:3");
+    server.events(&json!({"v": 1, "type": "playlist_deleted", "playlist": "p:c", "at": AT}));
+    assert_eq!(server.get("/v1/playlists/p:c").status, 404);
+    assert_eq!(server.get("/v1/tracks/s:track:4").status, 404);
+}
+
+#[test]
+fn how_requests_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = loaded(folder.path());
+    for (path, status, code) in [
+        ("/v1/tracks/nope", 404, "unknown_track"),
+        ("/v1/tracks/nope/neighbours", 404, "unknown_track"),
+        ("/v1/playlists/nope", 404, "unknown_playlist"),
+        ("/v1/playlists/nope/recommendations", 404, "unknown_playlist"),
+        ("/v1/nothing", 404, "unknown_route"),
+        ("/v1/events", 405, "method_not_allowed"),
+        ("/v1/charts/popular?limit=0", 400, "out_of_range"),
+        ("/v1/charts/popular?limit=1001", 400, "out_of_range"),
+        ("/v1/charts/popular?limt=5", 400, "unknown_parameter"),
+        ("/v1/tracks/s:track:1/neighbours?limit=x", 400, "out_of_range"),
+        ("/v1/tokens/what", 400, "bad_token"),
+    ] {
+        let reply = server.get(path);
+        assert_eq!((reply.status, &reply.body["code"]), (status, &json!(code)), "{path}: {}", reply.body);
+        assert_eq!(reply.headers["content-type"], "application/problem+json");
+        assert_eq!(reply.body["request_id"], reply.headers["x-request-id"].to_str().unwrap());
+        assert_eq!(reply.body["status"], status);
+    }
+    let many = |n: usize| -> Vec<String> { (0..n).map(|i| i.to_string()).collect() };
+    for (body, code, field) in [
+        ("{".to_owned(), "malformed_json", ""),
+        ("{} x".into(), "malformed_json", ""),
+        ("{}".into(), "missing_field", "seeds"),
+        (json!({"seeds": []}).to_string(), "missing_field", "seeds"),
+        (json!({"seeds": ["a", 5]}).to_string(), "wrong_type", "seeds[1]"),
+        (json!({"seeds": [""]}).to_string(), "empty_id", "seeds[0]"),
+        (json!({"seeds": ["x".repeat(600)]}).to_string(), "id_too_long", "seeds[0]"),
+        (json!({"seeds": many(501)}).to_string(), "out_of_range", "seeds"),
+        (json!({"seeds": ["a"], "exclude": many(10_001)}).to_string(), "out_of_range", "exclude"),
+        (json!({"seeds": ["a"], "limit": 0}).to_string(), "out_of_range", "limit"),
+        (json!({"seeds": ["a"], "limit": 1.5}).to_string(), "out_of_range", "limit"),
+        (json!({"seeds": ["a"], "sedes": []}).to_string(), "wrong_type", "sedes"),
+    ] {
+        let reply = server.post("/v1/recommendations", "application/json", &body);
+        let shown = (reply.status, &reply.body["code"], reply.body["field"].as_str().unwrap_or(""));
+        assert_eq!(shown, (400, &json!(code), field), "{}: {}", &body[..body.len().min(80)], reply.body);
+    }
+}

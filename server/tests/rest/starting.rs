@@ -1,0 +1,43 @@
+//! What stops a start: said clearly, at once, with the right exit code.
+
+use crate::harness::{Server, segue};
+
+#[test]
+fn a_second_server_on_one_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Server::start(folder.path());
+    let mut second = segue();
+    second.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
+    let second = second.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("data/log"), "{said}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    let mut server = segue();
+    server.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("file"));
+    let server = server.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").output().unwrap();
+    let said = String::from_utf8_lossy(&server.stderr);
+    assert_eq!(server.status.code(), Some(1), "{said}");
+    assert!(said.contains("file"), "{said}");
+}
+
+#[test]
+fn wrong_use_is_exit_code_2_and_says_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("segue.toml");
+    std::fs::write(&file, "[server]\nbnd = \"127.0.0.1:0\"\n").unwrap();
+    let checked = segue().args(["config", "check", "--config"]).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(2), "{said}");
+    assert!(said.contains("segue.toml: unknown key `server.bnd`; did you mean `server.bind`?"), "{said}");
+    assert_eq!(segue().arg("fly").output().unwrap().status.code(), Some(2));
+
+    let shown = segue().args(["config", "show"]).env("SEGUE__NEIGHBOURS__KEEP", "7").output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("neighbours.keep = 7  # variable SEGUE__NEIGHBOURS__KEEP"), "{shown}");
+}
