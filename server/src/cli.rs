@@ -102,7 +102,17 @@ pub enum ConfigCommand {
     /// Say whether it can be used, and if not, why.
     Check(ConfigArgs),
     /// Show every key, its value and where the value is from.
-    Show(ConfigArgs),
+    Show(ShowArgs),
+}
+
+/// Show the configuration.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub source: ConfigArgs,
+    /// One JSON object a line: {"key","value","origin"}.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl ConfigArgs {

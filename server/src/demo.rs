@@ -8,7 +8,10 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use clap::Args;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use segue_dataflow::event::{Change, Event};
+use segue_dataflow::query::{Answer, Body, Question};
+use segue_dataflow::workers as engine;
 use segue_replay::generate::{Edits, Playlists};
 use segue_replay::publish::{
     Batch, Outcome, Pace, Progress, Publisher, Receipt, Rejected, SystemClock, Target, TargetError,
@@ -18,6 +21,9 @@ use segue_replay::source::{Fault, Reader, Sink, find};
 use crate::intake;
 use crate::serve::Running;
 use crate::service::Service;
+
+/// What a URI keeps as it is in a path.
+const UNSAFE_IN_A_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b':').remove(b'-').remove(b'_').remove(b'.');
 
 /// Starts everything in one process, loads a data set, keeps edits coming, serves.
 #[derive(Args, Clone, Debug)]
@@ -118,6 +124,31 @@ pub fn load(args: &DemoArgs, running: &Running) -> anyhow::Result<Outcome> {
     progress.say(&outcome);
     progress.end();
     Ok(outcome)
+}
+
+/// Lines to try once all that was loaded is in the answers; they name a track of this data set.
+pub async fn to_try(running: &Running) -> Vec<String> {
+    let Running { service, api, .. } = running;
+    let ends: Vec<u64> = service.offsets().into_iter().map(|(end, _)| end).collect();
+    let mut progress = service.progress.clone();
+    let next = |progress: &engine::Progress, p: usize| progress.next.get(p).copied().unwrap_or(0);
+    tokio::select! {
+        // An error means that the server is stopping, which whoever waits for that will tell.
+        _ = progress.wait_for(|progress| ends.iter().enumerate().all(|(p, end)| next(progress, p) >= *end)) => {}
+        _ = service.failed() => {}
+    }
+    let mut lines = vec![
+        format!("curl -s http://{api}/v1/state"),
+        format!("curl -s 'http://{api}/v1/charts/popular?limit=3'"),
+    ];
+    if let Ok(Answer { body: Body::Popular(chart), .. }) = service.ask(Question::Popular { limit: 1 }).await
+        && let Some((track, _)) = chart.first()
+    {
+        // Percent-encoded, so that no shell and no JSON reads anything else into it.
+        let uri = utf8_percent_encode(&track.uri, &UNSAFE_IN_A_PATH);
+        lines.push(format!("curl -s 'http://{api}/v1/tracks/{uri}/neighbours?limit=3'"));
+    }
+    lines
 }
 
 /// Keeps edits of the made-up playlists coming until the server stops.

@@ -46,15 +46,12 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
                 letter(*code, field, detail.clone(), (source, format!("{name}:{index}")), &items[*index])
             })
             .collect();
-        service.dead_letters.push(&letters)?;
+        service.dead_letters.push(&letters).inspect_err(|error| watch(service, error))?;
     }
     let records = keys.iter().zip(payloads).map(|(key, payload)| Record { key, payload });
     let started = Instant::now();
-    let positions = service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| {
-        if matches!(error, Error::Unwritable { .. } | Error::Corrupt { .. }) {
-            service.degrade(error.to_string());
-        }
-    })?;
+    let positions =
+        service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| watch(service, error))?;
     if !positions.is_empty() {
         metrics::appended(started.elapsed());
         metrics::accepted(positions.len());
@@ -68,5 +65,13 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
 /// What the dead-letter log says.
 pub fn refuse(service: &Service, name: &str, code: Code, detail: &str, body: &[u8]) -> Result<(), Error> {
     metrics::rejected(&code.to_string());
-    service.dead_letters.push(&[letter(code, "", detail.to_owned(), ("http", name.to_owned()), body)])
+    let letter = letter(code, "", detail.to_owned(), ("http", name.to_owned()), body);
+    service.dead_letters.push(&[letter]).inspect_err(|error| watch(service, error))
+}
+
+/// Tells readiness of an error that stays until the server is started again.
+fn watch(service: &Service, error: &Error) {
+    if matches!(error, Error::Unwritable { .. } | Error::Corrupt { .. }) {
+        service.degrade(error.to_string());
+    }
 }

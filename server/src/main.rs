@@ -85,8 +85,11 @@ fn run(command: Command) -> anyhow::Result<u8> {
             Ok(DONE)
         }
         Command::Config(ConfigCommand::Show(args)) => {
-            for (key, value, origin) in args.load(Vec::new())?.1 {
-                print(&format!("{key} = {value}  # {origin}"))?;
+            for (key, value, origin) in args.source.load(Vec::new())?.1 {
+                print(&match args.json {
+                    true => serde_json::json!({"key": key, "value": value, "origin": origin}).to_string(),
+                    false => format!("{key} = {value}  # {origin}"),
+                })?;
             }
             Ok(DONE)
         }
@@ -113,11 +116,11 @@ async fn demonstrate(args: DemoArgs) -> anyhow::Result<u8> {
     let (loading, load) = (Arc::clone(&running), args.clone());
     let outcome = tokio::task::spawn_blocking(move || demo::load(&load, &loading)).await??;
     if !outcome.interrupted {
-        let api = running.api;
-        eprintln!("\nopen http://{api}/ or try:\n");
-        eprintln!("  curl -s http://{api}/v1/state");
-        eprintln!("  curl -s 'http://{api}/v1/charts/popular?limit=3'");
-        eprintln!("  curl -s 'http://{api}/v1/playlists/mpd:playlist:0/recommendations?limit=3'\n");
+        eprintln!("\nopen http://{}/ or try:\n", running.api);
+        for line in demo::to_try(&running).await {
+            eprintln!("  {line}");
+        }
+        eprintln!();
     }
     let (service, stop) = (Arc::clone(&running.service), Arc::clone(&running.interrupted));
     if args.edits > 0.0 && args.from.is_none() && !outcome.interrupted {

@@ -65,6 +65,8 @@ pub type Loaded = (Config, Vec<(String, Value, String)>);
 #[derive(Clone, Debug)]
 pub struct Layer {
     origin: String,
+    /// Whether all values are text, which reads as what the key wants.
+    text: bool,
     values: Vec<(String, Value)>,
 }
 
@@ -80,7 +82,7 @@ impl Layer {
             .map_err(|source| Error::Syntax { path: path.into(), source: Box::new(source) })?;
         let mut values = Vec::new();
         flatten("", table, &mut values);
-        Ok(Layer { origin: path.display().to_string(), values })
+        Ok(Layer { origin: path.display().to_string(), text: false, values })
     }
 
     /// `SEGUE__SECTION__KEY` variables, one layer each so that an error names it.
@@ -88,7 +90,8 @@ impl Layer {
         let mut layers: Vec<Self> = vars
             .filter_map(|(name, value)| {
                 let key = name.strip_prefix("SEGUE__")?.to_lowercase().replace("__", ".");
-                Some(Layer { origin: format!("variable {name}"), values: vec![(key, parse(&value))] })
+                let values = vec![(key, Value::String(value))];
+                Some(Layer { origin: format!("variable {name}"), text: true, values })
             })
             .collect();
         layers.sort_by(|a, b| a.origin.cmp(&b.origin));
@@ -97,16 +100,20 @@ impl Layer {
 
     /// One key set by a flag.
     pub fn flag(name: &str, key: &str, value: impl Into<Value>) -> Self {
-        Layer { origin: format!("flag --{name}"), values: vec![(key.to_owned(), value.into())] }
+        let values = vec![(key.to_owned(), value.into())];
+        Layer { origin: format!("flag --{name}"), text: false, values }
     }
 }
 
-/// A number or a boolean if it reads as one, text otherwise.
-fn parse(text: &str) -> Value {
-    text.parse::<i64>()
-        .map(Value::Integer)
-        .or_else(|_| text.parse::<bool>().map(Value::Boolean))
-        .unwrap_or_else(|_| Value::String(text.to_owned()))
+/// Text as a value of the type that the key has; text if it does not read as one, which is then refused.
+fn parse(text: &str, like: &Value) -> Value {
+    let parsed = match like {
+        Value::Integer(_) => text.parse().ok().map(Value::Integer),
+        Value::Float(_) => text.parse().ok().map(Value::Float),
+        Value::Boolean(_) => text.parse().ok().map(Value::Boolean),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 fn flatten(prefix: &str, table: Table, values: &mut Vec<(String, Value)>) {
@@ -134,7 +141,7 @@ pub fn load(layers: &[Layer]) -> Result<Loaded, Error> {
     let mut all: Vec<(String, Value, String)> =
         known.into_iter().map(|(key, value)| (key, value, "built in".to_owned())).collect();
     let mut config = Config::default();
-    for Layer { origin, values } in layers {
+    for Layer { origin, text, values } in layers {
         for (key, value) in values {
             let Some(place) = all.iter().position(|(there, ..)| there == key) else {
                 let nearest = all
@@ -145,7 +152,11 @@ pub fn load(layers: &[Layer]) -> Result<Loaded, Error> {
                     .map(|(_, there)| there.clone());
                 return Err(Error::Unknown { origin: origin.clone(), key: key.clone(), nearest });
             };
-            all[place] = (key.clone(), value.clone(), origin.clone());
+            let value = match value {
+                Value::String(written) if *text => parse(written, &all[place].1),
+                value => value.clone(),
+            };
+            all[place] = (key.clone(), value, origin.clone());
             config = build(&all).map_err(|e| Error::Wrong {
                 origin: origin.clone(),
                 key: key.clone(),
@@ -182,11 +193,13 @@ mod tests {
         let mut layers = variables(&[
             ("SEGUE__DATAFLOW__WORKERS", "4"),
             ("SEGUE__SERVER__BIND", "127.0.0.1:0"),
+            ("SEGUE__SERVER__DATA_DIR", "2024"),
             ("HOME", "x"),
         ]);
         layers.push(Layer::flag("workers", "dataflow.workers", 8));
         let (config, all) = load(&layers).expect("all known");
         assert_eq!((config.dataflow.workers, config.server.bind.port()), (8, 0));
+        assert_eq!(config.server.data_dir.as_os_str(), "2024");
         let origin =
             |key: &str| all.iter().find(|(there, ..)| there == key).map(|(.., origin)| origin.clone());
         assert_eq!(origin("dataflow.workers").as_deref(), Some("flag --workers"));

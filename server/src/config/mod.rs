@@ -59,6 +59,10 @@ pub struct Dataflow {
 pub struct Limits {
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Events of one request.
+    pub events: usize,
+    /// How long a request's body may take to arrive, in milliseconds.
+    pub body_ms: u64,
     /// Requests with events that are written to the log at one time; more wait.
     pub appends: usize,
     /// How long a question may take before it is given up, in milliseconds.
@@ -80,7 +84,7 @@ impl Default for Dataflow {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body_bytes: 64 << 20, appends: 64, answer_ms: 10_000 }
+        Limits { body_bytes: 64 << 20, events: 100_000, body_ms: 60_000, appends: 64, answer_ms: 10_000 }
     }
 }
 
@@ -90,13 +94,15 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 8] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 10] = [
             ("dataflow.workers", self.dataflow.workers as u64, 1..=256),
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
             ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
             ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),
             ("neighbours.sample", self.neighbours.sample.into(), 1..=100_000),
             ("neighbours.keep", self.neighbours.keep.into(), 1..=1_000),
+            ("limits.events", self.limits.events as u64, 1..=10_000_000),
+            ("limits.body_ms", self.limits.body_ms, 1..=3_600_000),
             ("limits.appends", self.limits.appends as u64, 1..=512),
             ("limits.body_bytes", self.limits.body_bytes as u64, 1..=1 << 30),
         ];

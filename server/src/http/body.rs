@@ -1,4 +1,6 @@
-//! Request bodies, read up to a limit and no further.
+//! Request bodies, read up to a limit of bytes and of time and no further.
+
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, pin_mut};
 use warp::Buf;
@@ -9,8 +11,19 @@ use warp::hyper::body::Bytes;
 use super::problem::Problem;
 
 /// The whole body: refused before a byte is read if its stated length is over the limit, and while it is
-/// read otherwise.
+/// read otherwise; given up when it takes too long to arrive.
 pub async fn read<B: Buf>(
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+    limit: usize,
+    within_ms: u64,
+) -> Result<Bytes, Problem> {
+    let whole = collect(headers, body, limit);
+    let in_time = tokio::time::timeout(Duration::from_millis(within_ms), whole).await;
+    in_time.map_err(|_| Problem::too_slow(within_ms))?
+}
+
+async fn collect<B: Buf>(
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
     limit: usize,

@@ -12,6 +12,7 @@ use warp::http::header::CONTENT_TYPE;
 use warp::hyper::body::Bytes;
 
 use super::problem::Problem;
+use super::show::AsOf;
 use super::{Context, Outcome, body};
 use crate::intake::{self, Taken};
 
@@ -21,7 +22,8 @@ pub async fn post<B: Buf>(
     headers: &HeaderMap,
     stream: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Outcome {
-    let body = body::read(headers, stream, context.service.config.limits.body_bytes).await?;
+    let limits = context.service.config.limits;
+    let body = body::read(headers, stream, limits.body_bytes, limits.body_ms).await?;
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let (service, name, ndjson) =
         (Arc::clone(&context.service), context.request_id.clone(), kind.contains("ndjson"));
@@ -33,6 +35,9 @@ pub async fn post<B: Buf>(
         .map_err(|_| Problem::later("stopping", "the server is stopping"))?;
     let work = move || {
         let items = match split(&body, ndjson) {
+            Ok(items) if items.len() > limits.events => {
+                return Ok(Err(Problem::too_many(items.len(), limits.events)));
+            }
             Ok(items) => items,
             Err((code, detail)) => {
                 intake::refuse(&service, &name, code, &detail, &body)?;
@@ -52,7 +57,13 @@ pub async fn post<B: Buf>(
         Some((_, first)) if accepted == 0 => Err(Problem::bad(&first.code, &first.field, &*first.detail)
             .with("accepted", json!(0))
             .with("rejected", json!(list))),
-        _ => super::json(202, &json!({"accepted": accepted, "rejected": list, "token": token.to_string()})),
+        _ => {
+            // Answers may not include the events yet: that is what the token is for.
+            let as_of = AsOf::new(context.service.progress.borrow().as_of);
+            let body =
+                json!({"accepted": accepted, "rejected": list, "token": token.to_string(), "as_of": as_of});
+            super::json(202, &body)
+        }
     }
 }
 
@@ -62,7 +73,10 @@ fn split(body: &Bytes, ndjson: bool) -> Result<Vec<Bytes>, (Code, String)> {
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         lines.filter(|line| !line.is_empty()).map(|line| body.slice_ref(line)).collect()
     } else if body.trim_ascii_start().first() == Some(&b'[') {
-        let items: Vec<&RawValue> = serde_json::from_slice(body)
+        let text = std::str::from_utf8(body).map_err(|e| {
+            (Code::NotUtf8, format!("the array is not UTF-8 from byte {} on", e.valid_up_to()))
+        })?;
+        let items: Vec<&RawValue> = serde_json::from_str(text)
             .map_err(|e| (Code::MalformedJson, format!("the body is not a JSON array of events: {e}")))?;
         items.into_iter().map(|item| body.slice_ref(item.get().as_bytes())).collect()
     } else {

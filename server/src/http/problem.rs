@@ -52,10 +52,22 @@ impl Problem {
         problem
     }
 
+    /// Too many events.
+    pub fn too_many(events: usize, limit: usize) -> Self {
+        let detail = format!("the body has {events} events, at most {limit} are taken; send them in parts");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &"too_many_events", detail)
+    }
+
     /// Too many bytes.
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the body has more than {limit} bytes; send it in parts");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &"body_too_large", detail)
+    }
+
+    /// The body did not arrive in time.
+    pub fn too_slow(within_ms: u64) -> Self {
+        let detail = format!("the body did not arrive within {within_ms} ms; nothing of it was taken");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, &"body_too_slow", detail)
     }
 
     /// The path is there, but not for this method.

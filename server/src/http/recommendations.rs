@@ -19,7 +19,7 @@ pub async fn post<B: Buf>(
     headers: &HeaderMap,
     stream: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Outcome {
-    let body = body::read(headers, stream, BODY_BYTES_MAX).await?;
+    let body = body::read(headers, stream, BODY_BYTES_MAX, context.service.config.limits.body_ms).await?;
     let (wanted, named) = seeds::parse(&body)?;
     let answer = context.ask("recommend", Question::Recommend(wanted)).await?;
     let Body::Recommendations(Some(found)) = answer.body else {

@@ -1,4 +1,5 @@
-//! kill -9 under load: no acknowledged event is missing, and the digest is the one the events make.
+//! kill -9 under load and full disks: no acknowledged event is missing, and the digest is the one the
+//! events make. And what a server says before it is caught up.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use segue_dataflow::digest::Digest;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use serde_json::json;
 
-use crate::harness::Server;
+use crate::harness::{Server, segue, until};
 
 /// In CI; the soak run does ten times as many.
 const ROUNDS: u32 = 20;
@@ -46,7 +47,7 @@ fn no_acknowledged_event_is_lost() {
                 });
             }
             let id = server.pid().to_string();
-            crate::harness::until("enough acknowledged", || {
+            until("enough acknowledged", || {
                 (acknowledged.lock().unwrap().len() >= before + enough).then_some(())
             });
             assert!(std::process::Command::new("kill").args(["-9", &id]).status().unwrap().success());
@@ -68,4 +69,73 @@ fn no_acknowledged_event_is_lost() {
         there.iter().for_each(|(p, t)| digest.update(PlaylistId::of(p), TrackId::of(t), 1));
         assert_eq!(server.state()["digest"], digest.to_string(), "round {round}");
     }
+}
+
+fn added(track: &str) -> String {
+    let event = json!({"v": 1, "type": "track_added", "playlist": "p", "track": {"uri": track}, "at": "2024-05-01T12:00:00Z"});
+    event.to_string()
+}
+
+/// The disk is full at files of so many KiB: a limit that the shell sets.
+const FULL_KIB: u32 = 300;
+
+#[test]
+fn a_full_disk_is_told_at_once_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // The files that are made at the first start are larger than the limit.
+    assert_eq!(Server::start(folder.path()).stop(), Some(0));
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", &format!(r#"trap "" XFSZ; ulimit -f {FULL_KIB}; exec "$0" "$@""#)]);
+    shell.arg(segue().get_program());
+    let server = Server::launch(shell, folder.path(), &[]);
+    let mut acknowledged = Vec::new();
+    let track = |n: usize| format!("{n}:{}", "x".repeat(500));
+    let refused = loop {
+        let track = track(acknowledged.len());
+        let reply = server.post("/v1/events", "application/json", added(&track));
+        if reply.status != 202 {
+            break reply;
+        }
+        acknowledged.push(track);
+        assert!(acknowledged.len() < 10_000, "the limit does not hold");
+    };
+    assert!(acknowledged.len() > 10, "{}", refused.body);
+    // The first may be on the log or not; whoever comes after it is told that no more is taken.
+    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("maybe_appended")), "{}", refused.body);
+    let later = server.post("/v1/events", "application/json", added("t"));
+    assert_eq!((later.status, &later.body["code"]), (503, &json!("log_unavailable")), "{}", later.body);
+    assert!(later.headers.contains_key("retry-after"));
+    let ready = server.admin("/readyz");
+    assert_eq!(ready.status, 503);
+    assert_ne!(ready.body["checks"]["log"], "ok", "{}", ready.body);
+    assert_eq!(server.admin("/livez").status, 200);
+    assert_eq!(server.get("/v1/playlists/p").status, 200);
+    let server = server.again();
+    let there = server.get("/v1/playlists/p").body;
+    let there: BTreeSet<&str> =
+        there["tracks"].as_array().unwrap().iter().map(|t| t["uri"].as_str().unwrap()).collect();
+    assert!(acknowledged.iter().all(|track| there.contains(&**track)));
+    assert!(there.len() <= acknowledged.len() + 1);
+    assert_eq!(server.post("/v1/events", "application/json", added("t")).status, 202);
+}
+
+#[test]
+fn a_restarted_server_answers_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let events: Vec<String> = (0..30_000).map(|n| added(&n.to_string())).collect();
+    let reply = server.post("/v1/events", "application/x-ndjson", events.join("\n"));
+    server.visible(&reply);
+    let digest = server.state()["digest"].clone();
+    assert_eq!(server.stop(), Some(0));
+    let server = Server::launch(segue(), folder.path(), &[]);
+    let first = until("an answer", || {
+        let reply = server.get("/v1/state");
+        if reply.status != 200 {
+            assert_eq!((reply.status, &reply.body["code"]), (503, &json!("catching_up")), "{}", reply.body);
+            assert!(reply.headers.contains_key("retry-after"));
+        }
+        (reply.status == 200).then_some(reply.body)
+    });
+    assert_eq!((&first["entries"], &first["digest"]), (&json!(30_000), &digest));
 }

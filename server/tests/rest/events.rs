@@ -146,3 +146,30 @@ fn a_body_too_large_is_refused_before_it_is_read() {
     assert_eq!((reply.status, &reply.body["code"]), (413, &json!("body_too_large")));
     server.events(&added("p:1", "t:1"));
 }
+
+#[test]
+fn too_many_events_and_an_array_that_is_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &[("SEGUE__LIMITS__EVENTS", "3")]);
+    for (body, kind) in [("[1,1,1,1]", "application/json"), ("1\n1\n1\n1\n", "application/x-ndjson")] {
+        let reply = server.post("/v1/events", kind, body);
+        assert_eq!((reply.status, &reply.body["code"]), (413, &json!("too_many_events")), "{body:?}");
+    }
+    assert_eq!(server.state()["dead_letters"], 0);
+    let no_text = server.post("/v1/events", "application/json", &b"[{\"type\":\"\xff\"}]"[..]);
+    assert_eq!((no_text.status, &no_text.body["code"]), (400, &json!("not_utf8")));
+    let three = server.events(&json!([added("p", "a"), added("p", "b"), added("p", "c")]));
+    assert!(three.body["as_of"]["epoch"].is_u64(), "{}", three.body);
+}
+
+#[test]
+fn a_body_that_does_not_come_is_given_up() {
+    use std::io::{Read, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &[("SEGUE__LIMITS__BODY_MS", "50")]);
+    let mut stream = std::net::TcpStream::connect(server.api.trim_start_matches("http://")).unwrap();
+    stream.write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{").unwrap();
+    let mut said = [0; 12];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"HTTP/1.1 408");
+}

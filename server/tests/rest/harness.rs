@@ -49,9 +49,16 @@ impl Server {
     }
 
     pub fn start_with(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let server = Self::launch(segue(), folder, variables);
+        until("ready", || (server.admin("/readyz").status == 200).then_some(()));
+        server
+    }
+
+    /// Starts one with this command and waits until it listens.
+    pub fn launch(mut segue: Command, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let ready = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready);
-        let child = segue()
+        let child = segue
             .args(["serve", "--port", "0", "--data-dir"])
             .arg(folder.join("data"))
             .arg("--ready-file")
@@ -66,10 +73,7 @@ impl Server {
         let at = |name: &str| format!("http://{}", addresses[name].as_str().expect("an address"));
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         let (api, admin) = (at("api"), at("admin"));
-        let server =
-            Server { child: Ended(child), folder: folder.to_owned(), api, admin, agent: config.into() };
-        until("ready", || (server.admin("/readyz").status == 200).then_some(()));
-        server
+        Server { child: Ended(child), folder: folder.to_owned(), api, admin, agent: config.into() }
     }
 
     fn reply(response: ureq::http::Response<ureq::Body>) -> Reply {

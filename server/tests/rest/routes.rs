@@ -155,3 +155,36 @@ fn how_requests_are_refused() {
         assert_eq!(shown, (400, &json!(code), field), "{}: {}", &body[..body.len().min(80)], reply.body);
     }
 }
+
+#[test]
+fn request_ids_and_the_methods_a_path_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = loaded(folder.path());
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let state = format!("{}/v1/state", server.api);
+    let id = |own: &str| {
+        let reply = agent.get(&state).header("x-request-id", own).call().unwrap();
+        reply.headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(id("mine-1"), "mine-1");
+    let (one, two) = (id(&"x".repeat(129)), id(""));
+    assert!(one.len() == 36 && two.len() == 36 && one != two, "{one} {two}");
+    for (path, allow) in [
+        ("/v1/state", "GET"),
+        ("/v1/charts/popular", "GET"),
+        ("/v1/tracks/s:track:1", "GET"),
+        ("/v1/playlists/p:a/recommendations", "GET"),
+        ("/v1/tokens/v1-0.1", "GET"),
+        ("/", "GET"),
+    ] {
+        let reply = server.post(path, "application/json", "{}");
+        assert_eq!((reply.status, &reply.headers["allow"]), (405, &allow.parse().unwrap()), "{path}");
+    }
+    assert_eq!(server.get("/v1/recommendations").headers["allow"], "POST");
+    // Slashes and escapes inside of ids.
+    let odd = json!({"v": 1, "type": "track_added", "playlist": "p/q r/ü?", "track": {"uri": "http://x/y#1"}, "at": AT});
+    server.events(&odd);
+    assert_eq!(server.get("/v1/playlists/p/q%20r/%C3%BC%3F").body["playlist"]["uri"], "p/q r/ü?");
+    assert_eq!(server.get("/v1/tracks/http://x/y%231").body["playlists"], 1);
+    assert_eq!(server.get("/v1/tracks/http%3A%2F%2Fx%2Fy%231/neighbours").body["playlists"], 1);
+}
