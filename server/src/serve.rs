@@ -56,7 +56,7 @@ pub struct Running {
     pub service: Arc<Service>,
     /// Where the API is.
     pub api: SocketAddr,
-    /// Set once it is to stop: for whoever works along.
+    /// Set by the first signal, or once it is to stop: for whoever works along.
     pub interrupted: Arc<AtomicBool>,
     done: tokio::task::JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -89,7 +89,12 @@ pub async fn start(config: Config, ready_file: Option<&Path>) -> Result<Running,
         warp::serve(http::routes(Arc::clone(&service))).incoming(api).graceful(once(stopped.clone())).run();
     let admin_server = warp::serve(admin_routes).incoming(admin).run();
     let admin_task = tokio::spawn(admin_server);
-    let interrupted = Arc::clone(&draining);
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let (asked, ended, set) = (signal.clone(), stopped.clone(), Arc::clone(&interrupted));
+    tokio::spawn(async move {
+        tokio::select! { () = once(asked) => {}, () = once(ended) => {} }
+        set.store(true, Ordering::SeqCst);
+    });
     let api_task = tokio::spawn(api_server);
     let done = tokio::spawn(async move {
         once(stopped).await;

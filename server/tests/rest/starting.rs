@@ -1,6 +1,6 @@
 //! What stops a start: said clearly, at once, with the right exit code.
 
-use crate::harness::{Server, segue};
+use crate::harness::{Ended, Server, segue, until};
 
 #[test]
 fn a_second_server_on_one_folder_is_refused() {
@@ -40,4 +40,20 @@ fn wrong_use_is_exit_code_2_and_says_what_is_wrong() {
     let shown = segue().args(["config", "show"]).env("SEGUE__NEIGHBOURS__KEEP", "7").output().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("neighbours.keep = 7  # variable SEGUE__NEIGHBOURS__KEEP"), "{shown}");
+}
+
+#[test]
+fn a_demo_that_is_still_loading_stops_at_the_first_signal_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ready, temporary) = (folder.path().join("ready.json"), folder.path().join("tmp"));
+    std::fs::create_dir(&temporary).unwrap();
+    let mut demo = segue();
+    demo.args(["demo", "--port", "0", "--playlists", "1000000", "--ready-file"]).arg(&ready);
+    let mut demo = Ended(demo.env("TMPDIR", &temporary).spawn().unwrap());
+    until("the ready file", || ready.exists().then_some(()));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
+    assert!(std::process::Command::new("kill").arg(demo.0.id().to_string()).status().unwrap().success());
+    let ended = until("its end", || demo.0.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }
