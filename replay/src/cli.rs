@@ -2,7 +2,7 @@
 //!
 //! Nothing here ends the process or installs a signal handler; that is the binary's part.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
@@ -115,8 +115,7 @@ impl ReplayArgs {
         let mut target: Box<dyn Target> = match &self.to {
             Address::Stdout => Box::new(stdout()),
             Address::File(path) => {
-                let same = |other: &PathBuf| other == path || same_file(other, path);
-                if inputs.iter().any(|input| same(&input.path)) {
+                if inputs.iter().any(|input| same_file(&input.path, path)) {
                     return Err(ReplayError::SourceIsTarget(path.display().to_string()));
                 }
                 Box::new(FileTarget::open(path, self.from_offset > 0)?)
@@ -149,7 +148,7 @@ impl ReplayArgs {
     }
 }
 
-fn same_file(one: &PathBuf, other: &PathBuf) -> bool {
+fn same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,

@@ -161,7 +161,7 @@ fn spell(title: &str, spelling: u64) -> String {
             chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
         }
     };
-    match bits.below(24) {
+    match bits.below(80) {
         0 => spelled.push('!'),
         1 => spelled.push('.'),
         2 => spelled.push(' '),
