@@ -20,14 +20,14 @@ fn event(n: i64) -> Event<'static> {
 }
 
 /// Answers one request after the other with these (status and headers, body); gives back what was asked.
-fn serve(listener: TcpListener, answers: &[(&str, &str)]) -> Vec<(String, String)> {
+fn serve(listener: &TcpListener, answers: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut asked = Vec::new();
     for (head, body) in answers {
-        let (stream, _) = listener.accept().unwrap();
+        let (stream, _) = listener.accept().expect("a request");
         asked.push(request(&stream));
         let length = body.len();
         write!(&stream, "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-            .unwrap();
+            .expect("a request");
     }
     asked
 }
@@ -35,20 +35,20 @@ fn serve(listener: TcpListener, answers: &[(&str, &str)]) -> Vec<(String, String
 fn request(stream: &TcpStream) -> (String, String) {
     let mut stream = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
-    stream.read_line(&mut first).unwrap();
+    stream.read_line(&mut first).expect("a request");
     loop {
         let mut header = String::new();
-        stream.read_line(&mut header).unwrap();
+        stream.read_line(&mut header).expect("a request");
         if header.trim().is_empty() {
             break;
         }
         if let Some(n) = header.to_lowercase().strip_prefix("content-length:") {
-            length = n.trim().parse().unwrap();
+            length = n.trim().parse().expect("a request");
         }
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    (first.trim().to_owned(), String::from_utf8(body).unwrap())
+    stream.read_exact(&mut body).expect("a request");
+    (first.trim().to_owned(), String::from_utf8(body).expect("a request"))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_busy_server_is_asked_again_and_its_refusals_are_counted() {
     let accepted = r#"{"accepted":2,"rejected":[{"index":1,"code":"id_taken","detail":"d"}],"token":"T"}"#;
     let server = thread::spawn(move || {
         serve(
-            listener,
+            &listener,
             &[
                 ("503 Service Unavailable\r\nretry-after: 0", ""),
                 ("429 Too Many Requests", ""),
@@ -95,7 +95,7 @@ fn a_server_that_is_gone_or_another_is_said_so() {
     batch.push(&event(1));
     let go_on = AtomicBool::new(false);
     let server = thread::spawn(move || {
-        serve(listener, &[("200 OK", "hello"), ("202 Accepted", "hello"), ("400 Bad Request", "no")])
+        serve(&listener, &[("200 OK", "hello"), ("202 Accepted", "hello"), ("400 Bad Request", "no")])
     });
     let mut target = HttpTarget::new(base).retry_ms_max(200);
     assert!(matches!(target.send(&batch, &go_on), Err(TargetError::Refused { status: 200, .. })));
@@ -151,7 +151,7 @@ fn paced(pace: Pace, events: i64, stop_after: usize) -> (Duration, Vec<usize>, u
         std::ops::ControlFlow::Continue(()) => Ok(()),
         std::ops::ControlFlow::Break(()) => Err(()),
     });
-    let outcome = publisher.finish().unwrap();
+    let outcome = publisher.finish().expect("this target does not fail");
     (clock.0, target.sizes, outcome.next_offset, outcome.interrupted)
 }
 
@@ -159,7 +159,8 @@ fn paced(pace: Pace, events: i64, stop_after: usize) -> (Duration, Vec<usize>, u
 fn rate_and_speed_take_the_time_they_should() {
     let (took, sizes, next, _) = paced(Pace::Rate(1000.0), 2001, usize::MAX);
     assert_eq!((took, next), (Duration::from_secs(2), 2001));
-    assert!(sizes.iter().all(|&n| n <= 20), "{sizes:?}");
+    // 20 a tick, and one more where a due time was rounded over the next tick.
+    assert!(sizes.iter().all(|&n| n <= 21), "{sizes:?}");
     let (took, sizes, ..) = paced(Pace::Speed { factor: 10.0, first_at_ms: None }, 101, usize::MAX);
     assert_eq!((took, sizes.len()), (Duration::from_secs(10), 101));
 }

@@ -19,7 +19,7 @@ fn load(name: &str) -> Option<(Twin, Counts)> {
         return None;
     }
     let (mut twin, mut reader) = (Twin::default(), Reader::new());
-    let flow = reader.read_all(&find(&[path]).unwrap(), &mut twin);
+    let flow = reader.read_all(&find(&[path]).expect("a source"), &mut twin);
     assert!(flow.is_continue());
     Some((twin, reader.counts()))
 }
