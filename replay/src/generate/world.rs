@@ -26,9 +26,9 @@ const IN_SCENE: f64 = 0.8;
 /// A track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackNo {
-    /// Its genre, as a place in [`GENRES`].
+    /// Its genre, as a place in the list of genres.
     pub genre: u8,
-    /// Its rank in the genre, or among the hits if below [`HITS`].
+    /// Its rank in the genre, or among the hits if below 256.
     pub rank: u32,
 }
 
