@@ -115,8 +115,7 @@ impl ReplayArgs {
         let mut target: Box<dyn Target> = match &self.to {
             Address::Stdout => Box::new(stdout()),
             Address::File(path) => {
-                let same = |other: &PathBuf| other == path || same_file(other, path);
-                if inputs.iter().any(|input| same(&input.path)) {
+                if inputs.iter().any(|input| same_file(&input.path, path)) {
                     return Err(ReplayError::SourceIsTarget(path.display().to_string()));
                 }
                 Box::new(FileTarget::open(path, self.from_offset > 0)?)
@@ -145,6 +144,9 @@ impl ReplayArgs {
                 .say(&format_args!("{playlists} playlists, {rows} rows, {without} of them without a track"));
         }
         progress.say(&outcome);
+        if self.json {
+            println!("{}", serde_json::json!(outcome));
+        }
         Ok(outcome)
     }
 }
@@ -170,6 +172,9 @@ impl GenerateArgs {
         }
         .write(&self.out, interrupted)?;
         eprintln!("{written}");
+        if self.json {
+            println!("{}", serde_json::json!(written));
+        }
         Ok(written)
     }
 }

@@ -5,7 +5,7 @@
 //! `publish` (events on their way to a file, to stdout, to a server), and `cli`, which ties these to the
 //! commands `segue replay` and `segue generate`.
 //!
-//! Everything here streams: no memory grows with the length of a data set, but for eight bytes a track.
+//! Everything here streams: no memory grows with the length of a data set, but for a set of eight-byte ids of the tracks described.
 
 pub mod cli;
 pub mod generate;

@@ -1,5 +1,4 @@
 //! Publishing: a real HTTP server that is busy first, pacing on a clock of our own, going on after a stop.
-#![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,11 +23,11 @@ fn event(n: i64) -> Event<'static> {
 fn serve(listener: &TcpListener, answers: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut asked = Vec::new();
     for (head, body) in answers {
-        let (stream, _) = listener.accept().unwrap();
+        let (stream, _) = listener.accept().expect("a request");
         asked.push(request(&stream));
         let length = body.len();
         write!(&stream, "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-            .unwrap();
+            .expect("a request");
     }
     asked
 }
@@ -36,20 +35,20 @@ fn serve(listener: &TcpListener, answers: &[(&str, &str)]) -> Vec<(String, Strin
 fn request(stream: &TcpStream) -> (String, String) {
     let mut stream = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
-    stream.read_line(&mut first).unwrap();
+    stream.read_line(&mut first).expect("a request");
     loop {
         let mut header = String::new();
-        stream.read_line(&mut header).unwrap();
+        stream.read_line(&mut header).expect("a request");
         if header.trim().is_empty() {
             break;
         }
         if let Some(n) = header.to_lowercase().strip_prefix("content-length:") {
-            length = n.trim().parse().unwrap();
+            length = n.trim().parse().expect("a request");
         }
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    (first.trim().to_owned(), String::from_utf8(body).unwrap())
+    stream.read_exact(&mut body).expect("a request");
+    (first.trim().to_owned(), String::from_utf8(body).expect("a request"))
 }
 
 #[test]
@@ -152,7 +151,7 @@ fn paced(pace: Pace, events: i64, stop_after: usize) -> (Duration, Vec<usize>, u
         std::ops::ControlFlow::Continue(()) => Ok(()),
         std::ops::ControlFlow::Break(()) => Err(()),
     });
-    let outcome = publisher.finish().unwrap();
+    let outcome = publisher.finish().expect("this target does not fail");
     (clock.0, target.sizes, outcome.next_offset, outcome.interrupted)
 }
 
@@ -160,7 +159,7 @@ fn paced(pace: Pace, events: i64, stop_after: usize) -> (Duration, Vec<usize>, u
 fn rate_and_speed_take_the_time_they_should() {
     let (took, sizes, next, _) = paced(Pace::Rate(1000.0), 2001, usize::MAX);
     assert_eq!((took, next), (Duration::from_secs(2), 2001));
-    // Twenty milliseconds' worth at a time; one more where a due time is rounded down to a nanosecond.
+    // 20 a tick, and one more where a due time was rounded over the next tick.
     assert!(sizes.iter().all(|&n| n <= 21), "{sizes:?}");
     let (took, sizes, ..) = paced(Pace::Speed { factor: 10.0, first_at_ms: None }, 101, usize::MAX);
     assert_eq!((took, sizes.len()), (Duration::from_secs(10), 101));

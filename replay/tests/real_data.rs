@@ -1,5 +1,4 @@
 //! The real files beside the project: every row of them counted, and the edits applied to their end.
-#![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -20,7 +19,7 @@ fn load(name: &str) -> Option<(Twin, Counts)> {
         return None;
     }
     let (mut twin, mut reader) = (Twin::default(), Reader::new());
-    let flow = reader.read_all(&find(&[path]).unwrap(), &mut twin);
+    let flow = reader.read_all(&find(&[path]).expect("a source"), &mut twin);
     assert!(flow.is_continue());
     Some((twin, reader.counts()))
 }

@@ -88,7 +88,7 @@ impl Edits {
                     state.tracks.push(track);
                 }
             }
-            state.removed.retain(|track| !state.tracks.contains(track));
+            state.removed.retain(|removed| !state.tracks.contains(removed));
             state.deleted = false;
             let title = Some(fitting_title(state.taste, dice).into());
             let tracks = state.tracks.iter().map(|t| t.describe()).collect();

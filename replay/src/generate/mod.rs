@@ -8,6 +8,7 @@
 mod curve;
 mod dice;
 mod edits;
+mod genres;
 mod names;
 mod playlist;
 mod slices;

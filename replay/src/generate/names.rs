@@ -7,9 +7,8 @@ use std::fmt::Write;
 use segue_dataflow::event::{Named, Track};
 
 use super::dice::scatter;
-use super::words::{
-    ADJECTIVES, FIRST_SYLLABLES, GENRES, LAST_SYLLABLES, NOUNS, TITLE_AFTER, TITLE_BEFORE, VERBS,
-};
+use super::genres::GENRES;
+use super::words::{ADJECTIVES, FIRST_SYLLABLES, LAST_SYLLABLES, NOUNS, TITLE_AFTER, TITLE_BEFORE, VERBS};
 use super::world::{ArtistNo, TrackNo};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -60,7 +59,7 @@ impl TrackNo {
             1 => [bits.of(&VERBS), " the ", noun, ""],
             2 => [noun, " of the ", bits.of(&NOUNS), ""],
             3 => [noun, " and ", bits.of(own), ""],
-            4 => [bits.of(&VERBS), " My ", bits.of(&ADJECTIVES), ""],
+            4 => [bits.of(&VERBS), " My ", noun, ""],
             5 => ["The ", bits.of(&ADJECTIVES), " ", noun],
             _ => [bits.of(&ADJECTIVES), " ", noun, ""],
         };
@@ -161,7 +160,7 @@ fn spell(title: &str, spelling: u64) -> String {
             chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
         }
     };
-    match bits.below(80) {
+    match bits.below(100) {
         0 => spelled.push('!'),
         1 => spelled.push('.'),
         2 => spelled.push(' '),

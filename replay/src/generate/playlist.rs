@@ -7,8 +7,8 @@ use segue_dataflow::event::TRACKS_MAX;
 
 use super::curve::{length, title_rank};
 use super::dice::{Dice, scatter};
+use super::genres::GENRES;
 use super::names::title;
-use super::words::GENRES;
 use super::world::{Taste, TrackNo, World};
 use crate::source::{Describer, Sink};
 

@@ -196,10 +196,10 @@ impl Job {
     ) -> Result<Written, WriteError> {
         let path = out.join(self.named("edits.ndjson".to_owned()));
         let mut written = Written { files: 1, ..Written::default() };
-        self.file(&path, |file| {
+        let whole = self.file(&path, |file| {
             for event in Edits::of(playlists).take(self.edits as usize) {
                 if interrupted.load(Ordering::Relaxed) {
-                    return Err(io::ErrorKind::Interrupted.into());
+                    return Err(io::Error::other("interrupted"));
                 }
                 let mut line = event.to_json();
                 line.push('\n');
@@ -208,21 +208,18 @@ impl Job {
                 written.bytes += line.len() as u64;
             }
             Ok(())
-        })
-        .or_else(|e| {
-            if e.kind() != io::ErrorKind::Interrupted {
-                return Err(e);
-            }
-            written = Written::default();
-            Ok(())
-        })
-        .map_err(at(&path))?;
-        Ok(written)
+        });
+        match whole {
+            Err(_) if interrupted.load(Ordering::Relaxed) => Ok(Written::default()),
+            whole => whole.map(|()| written).map_err(at(&path)),
+        }
     }
 
     /// Writes a file under another name and gives it its own when it is whole.
     fn file(&self, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let part = path.with_added_extension("part");
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
         let mut file = io::BufWriter::new(File::create(&part)?);
         let filled = if self.gzip {
             let mut packed = GzEncoder::new(&mut file, Compression::fast());

@@ -10,7 +10,7 @@
 
 use super::curve::Curve;
 use super::dice::{Dice, scatter, unit};
-use super::words::GENRES;
+use super::genres::GENRES;
 
 /// So many tracks are hits.
 pub const HITS: u32 = 256;
@@ -26,9 +26,9 @@ const IN_SCENE: f64 = 0.8;
 /// A track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackNo {
-    /// Its genre, as a place in [`GENRES`].
+    /// Its genre, as a place in the list of genres.
     pub genre: u8,
-    /// Its rank in the genre, or among the hits if below [`HITS`].
+    /// Its rank in the genre, or among the hits if below 256.
     pub rank: u32,
 }
 
@@ -139,10 +139,10 @@ impl World {
 }
 
 /// Artists of a genre that made its first `rank` tracks are `ARTISTS_AT · rank^ARTISTS_POWER`.
-const ARTISTS_AT: f64 = 0.32;
+const ARTISTS_AT: f64 = 0.287;
 const ARTISTS_POWER: f64 = 0.9;
 /// How strongly the best known artists make the best known tracks of a genre, and the others.
-const STARS: f64 = 2.8;
+const STARS: f64 = 2.75;
 const STARS_IN_TAIL: f64 = 1.6;
 const STARS_TO: u32 = 4096;
 
@@ -189,6 +189,6 @@ impl ArtistNo {
 
     /// Albums, the last of them a share of one: known artists have more.
     fn albums(self) -> f64 {
-        1.0 + 22.0 / (1.0 + f64::from(self.number) / 64.0).sqrt()
+        1.0 + 18.0 / (1.0 + f64::from(self.number) / 64.0).sqrt()
     }
 }

@@ -21,7 +21,7 @@ pub struct FileTarget {
 
 enum Out {
     Plain(Box<dyn Write>),
-    Gz(GzEncoder<BufWriter<File>>),
+    Gz(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl FileTarget {
@@ -34,7 +34,7 @@ impl FileTarget {
             options.open(path).map_err(|source| TargetError::Write { target: name.clone(), source })?;
         let out = if path.extension().is_some_and(|e| e == "gz") {
             let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-            Out::Gz(GzEncoder::new(file, Compression::fast()))
+            Out::Gz(Box::new(GzEncoder::new(file, Compression::fast())))
         } else {
             Out::Plain(Box::new(file))
         };

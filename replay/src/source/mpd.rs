@@ -1,8 +1,8 @@
 //! Slices of the Million Playlist Dataset, exactly as published.
 //!
 //! One slice's text at a time is in memory (33 MB as published), and of that text one playlist is decoded
-//! at a time, borrowing its strings: several times as fast as decoding from a stream, which must copy each
-//! string (see `examples/read_speed.rs`), and the memory depends on the largest slice, not on the folder.
+//! at a time, borrowing its strings: twice as fast as decoding from a stream, which must copy each string
+//! (115–154 MB/s against 59–61, side by side). Memory depends on the largest slice, not on the folder.
 
 use std::borrow::Cow;
 use std::fmt;
