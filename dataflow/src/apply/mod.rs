@@ -267,11 +267,11 @@ impl Step<'_> {
         });
         changed.entries += now.tracks.len() as i64 - before.tracks.len() as i64;
         changed.playlists += i32::from(now.card.is_some()) - i32::from(before.card.is_some());
-        let title = |draft: &Draft| draft.card.as_ref().and_then(|card| card.title.clone());
-        let (old, new) = (title(before), title(now));
+        let [old, new] =
+            [before, now].map(|draft| draft.card.as_ref().and_then(|card| card.title.as_deref()));
         if old != new {
             for (title, diff) in [(old, -1), (new, 1)] {
-                let keys = title.map(|title| title::keys(&title)).unwrap_or_default();
+                let keys = title.map(title::keys).unwrap_or_default();
                 changed.titles.extend(keys.into_iter().map(|key| ((key, id), epoch, diff)));
             }
         }

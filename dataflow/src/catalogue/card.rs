@@ -65,11 +65,11 @@ impl Card {
         known.get_or_insert_default().overlay(names, parties);
     }
 
-    /// Drops the names from `source`; says whether there were any.
-    pub fn forget(&mut self, source: Source) -> bool {
+    /// Drops the names from `source`.
+    pub fn forget(&mut self, source: Source) {
         self.described_last = source == Source::Inline;
         let known = if source == Source::Described { &mut self.described } else { &mut self.inline };
-        known.take().is_some()
+        *known = None;
     }
 
     /// Whether names from `source` are there.
@@ -160,9 +160,10 @@ mod tests {
         assert_eq!(card.shown().names, names("new", Some("a")));
         assert!(card.knows(&names("new", None), Source::Inline));
         assert!(!card.knows(&names("old", None), Source::Described), "it would be the newer one");
-        assert!(card.forget(Source::Inline));
+        card.forget(Source::Inline);
         assert_eq!(card.shown().names, names("old", Some("a")));
-        assert!(card.forget(Source::Described) && !card.forget(Source::Described));
+        assert!(card.has(Source::Described) && !card.has(Source::Inline));
+        card.forget(Source::Described);
         assert_eq!(card, Card::new("t"));
     }
 

@@ -27,7 +27,10 @@ fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
 
 fn histories_200_epochs(workers: usize, seeds: std::ops::Range<u64>) {
     let world = World { playlists: 12, tracks: 40, epochs: 200, fixed_names: false };
-    for seed in seeds {
+    // The soak run takes its further seeds from a range of its own for each number of workers.
+    let soak = if std::env::var_os("SEGUE_SOAK").is_some() { 0..300 } else { 0..0 };
+    let further = soak.map(|seed| 1_000 * (1 + workers as u64) + seed);
+    for seed in seeds.chain(further) {
         assert!(equals_twin(&history(seed, world), workers, seed) > 4000);
     }
 }
