@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Raw};
-use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, folder_of};
+use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, SyncMode, folder_of};
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
@@ -143,7 +143,8 @@ impl Service {
         let folder = &config.server.data_dir;
         std::fs::create_dir_all(folder)
             .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        let opened = Embedded::open(&folder_of(folder), LogOptions::default())?;
+        let sync = if config.server.fsync { SyncMode::Fsync } else { SyncMode::Os };
+        let opened = Embedded::open(&folder_of(folder), LogOptions { sync, ..LogOptions::default() })?;
         let (dead_letters, _torn) = DeadLetters::open(&folder.join("dead_letters"))?;
         let dead_letters = Arc::new(dead_letters);
         let log: Arc<dyn Log> = Arc::new(opened.log);

@@ -38,6 +38,9 @@ pub struct Server {
     pub admin_bind: SocketAddr,
     /// Folder of the embedded log and the dead letters.
     pub data_dir: PathBuf,
+    /// Whether an acknowledged event survives a power cut. If not, it survives the end of the process only,
+    /// and is acknowledged sooner.
+    pub fsync: bool,
     /// How long a shutdown waits for requests in flight, in milliseconds.
     pub drain_ms: u64,
 }
@@ -72,7 +75,13 @@ pub struct Limits {
 impl Default for Server {
     fn default() -> Self {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Server { bind: loopback(8080), admin_bind: loopback(8081), data_dir: "data".into(), drain_ms: 10_000 }
+        Server {
+            bind: loopback(8080),
+            admin_bind: loopback(8081),
+            data_dir: "data".into(),
+            fsync: true,
+            drain_ms: 10_000,
+        }
     }
 }
 
