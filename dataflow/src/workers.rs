@@ -11,9 +11,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Thread;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded, select_biased};
 use rustc_hash::FxHashMap;
 use timely::communication::WorkerGuards;
 use timely::dataflow::InputHandleVec;
@@ -23,7 +24,7 @@ use timely::worker::Worker;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
-use crate::query::{Answer, Query, Question};
+use crate::query::{Answer, Board, Query, Question};
 use crate::settings::Settings;
 
 /// Entries that one epoch takes at the most while the log is far ahead.
@@ -48,6 +49,18 @@ pub struct Options {
     pub epoch_gap: Duration,
     /// The knobs of the engine.
     pub settings: Settings,
+    /// Who answers questions.
+    pub answers: Answers,
+}
+
+/// Who answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// So many threads that read what the workers show, as-of the newest epoch complete on all of them.
+    /// Possible while all workers are in this process.
+    Readers(usize),
+    /// The workers, as records in the dataflow, as-of an epoch that closes after the question.
+    Workers,
 }
 
 /// The current time in milliseconds since the Unix epoch. It may jump: epochs never go back.
@@ -106,6 +119,40 @@ pub struct Engine {
     mailboxes: Vec<Mailbox>,
     turn: AtomicUsize,
     guards: Mutex<Option<WorkerGuards<()>>>,
+    board: Arc<Board>,
+    readers: Option<Readers>,
+}
+
+/// Threads that answer questions from the board.
+struct Readers {
+    questions: Sender<(Question, Reply)>,
+    /// Closed to end the threads.
+    stop: Mutex<Option<Sender<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Readers {
+    fn start(number: usize, board: &Arc<Board>) -> std::io::Result<Self> {
+        let (questions, asked) = bounded::<(Question, Reply)>(QUESTIONS_MAX);
+        let (stop, stopped) = bounded::<()>(0);
+        let threads = (0..number.max(1)).map(|n| {
+            let (board, asked, stopped) = (Arc::clone(board), asked.clone(), stopped.clone());
+            std::thread::Builder::new().name(format!("reader-{n}")).spawn(move || {
+                loop {
+                    select_biased! {
+                        recv(stopped) -> _ => return,
+                        recv(asked) -> asked => {
+                            let Ok((question, reply)) = asked else { return };
+                            let Some(answer) = board.answer(question) else { return };
+                            reply(answer);
+                        }
+                    }
+                }
+            })
+        });
+        let threads = Mutex::new(threads.collect::<Result<_, _>>()?);
+        Ok(Readers { questions, stop: Mutex::new(Some(stop)), threads })
+    }
 }
 
 /// The way to one worker. The token of `unpark` is kept, so what is sent between a worker's look and its
@@ -130,6 +177,8 @@ impl Engine {
         let (batches, feed) = sync_channel(BATCHES_MAX);
         let (post, mailboxes) = sync_channel(workers);
         let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
+        let board = Arc::new(Board::new(workers, options.settings));
+        let shown = Arc::clone(&board);
         let guards = timely::execute(timely::Config::process(workers), move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
             let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
@@ -140,14 +189,19 @@ impl Engine {
                 let observer = Arc::clone(&observer);
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
             };
-            let dataflow = Dataflow::new(worker, options.settings, &refused);
+            let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown);
             let (clock, observer) = (Arc::clone(&clock), Arc::clone(&observer));
             Loop::new(worker, dataflow, options.epoch_gap, clock, observer, feed, commands).run(worker);
         })?;
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);
         let mailboxes = all.into_iter().map(|(_, mailbox)| mailbox).collect();
-        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards: Mutex::new(Some(guards)) })
+        let readers = match options.answers {
+            Answers::Readers(number) => Some(Readers::start(number, &board).map_err(|e| e.to_string())?),
+            Answers::Workers => None,
+        };
+        let (turn, guards) = (AtomicUsize::new(0), Mutex::new(Some(guards)));
+        Ok(Engine { batches, mailboxes, turn, guards, board, readers })
     }
 
     /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
@@ -165,6 +219,15 @@ impl Engine {
     /// # Errors
     /// If too many questions are waiting, or the workers have ended.
     pub fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
+        if let Some(readers) = &self.readers {
+            let stopped = lock(&readers.stop).is_none();
+            return match readers.questions.try_send((question, reply)) {
+                _ if stopped => Err(AskError::Stopped),
+                Err(crossbeam_channel::TrySendError::Full(_)) => Err(AskError::Busy),
+                Err(crossbeam_channel::TrySendError::Disconnected(_)) => Err(AskError::Stopped),
+                Ok(()) => Ok(()),
+            };
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mailbox = self.mailboxes.get(turn % self.mailboxes.len().max(1)).ok_or(AskError::Stopped)?;
         mailbox.questions.try_send(Command::Ask(question, reply)).map_err(|error| match error {
@@ -182,6 +245,11 @@ impl Engine {
     /// What a worker said in its panic.
     pub fn stop(&self) -> Result<(), String> {
         let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
+        self.board.close();
+        if let Some(readers) = &self.readers {
+            drop(lock(&readers.stop).take());
+            lock(&readers.threads).drain(..).for_each(|reader| drop(reader.join()));
+        }
         for mailbox in self.mailboxes.iter().take(1) {
             // It fails only if the worker has ended already.
             let _ = mailbox.questions.send(Command::Stop);
@@ -380,7 +448,9 @@ impl Loop {
             last = self.closed.pop_front();
             self.in_flight -= last.as_ref().map_or(0, |closed| closed.entries);
         }
-        if let Some(Closed { epoch, next, .. }) = last.filter(|_| index == 0) {
+        let Some(Closed { epoch, next, .. }) = last else { return };
+        self.dataflow.show(epoch);
+        if index == 0 {
             self.observer.complete(&Progress { as_of: epoch, next });
         }
     }

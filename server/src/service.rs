@@ -12,7 +12,7 @@ use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
 use segue_dataflow::settings::Settings;
-use segue_dataflow::workers::{AskError, Engine, Observer, Options, Progress};
+use segue_dataflow::workers::{Answers, AskError, Engine, Observer, Options, Progress};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::now_ms;
@@ -156,6 +156,7 @@ impl Service {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
             settings: Settings { recommend: config.recommend, neighbours: config.neighbours },
+            answers: Answers::Readers(config.dataflow.readers),
         };
         let engine =
             Arc::new(Engine::start(options, Arc::new(now_ms), observer).map_err(StartError::Engine)?);

@@ -178,7 +178,8 @@ impl Desk {
     }
 }
 
-fn plan(question: Question) -> Box<dyn Plan> {
+/// How a question is answered.
+pub fn plan(question: Question) -> Box<dyn Plan> {
     match question {
         Question::Recommend(wanted) => Box::new(super::recommend::Recommending::new(wanted)),
         Question::Playlist(playlist) => Box::new(super::playlist::ReadingPlaylist::new(playlist)),

@@ -74,21 +74,23 @@ impl Read {
         match self {
             Read::Playlist(playlist) => Found::Playlist(
                 views
+                    .books
                     .playlists
-                    .borrow()
+                    .read()
                     .get(playlist, epoch)
                     .map(|card| (Playlist::clone(card), views.by_playlist.values(*playlist, epoch))),
             ),
             Read::Nearest(wanted) => Found::Nearest(wanted.run(views, epoch)),
             Read::Votes(playlists) => Found::Votes(votes(views, playlists, epoch)),
             Read::Shared { track, sample } => shared(views, *track, *sample, epoch),
-            Read::Totals => Found::Totals(views.totals.borrow().get(&(), epoch).copied().unwrap_or_default()),
-            Read::Popular(limit) => Found::Popular(views.popularity.borrow_mut().top(*limit, epoch)),
+            Read::Totals => {
+                Found::Totals(views.books.totals.read().get(&(), epoch).copied().unwrap_or_default())
+            }
+            Read::Popular(limit) => Found::Popular(views.books.popularity.write().top(*limit, epoch)),
             Read::Cards(tracks) => {
-                let (cards, popularity) = (views.cards.borrow(), views.popularity.borrow());
-                let card = |track: &TrackId| {
-                    Some((*track, cards.get(track, epoch)?.shown(), popularity.of(*track, epoch)))
-                };
+                let (cards, popularity) = (views.books.cards.read(), views.books.popularity.read());
+                let card =
+                    |track: &TrackId| Some((*track, cards.get(*track, epoch)?, popularity.of(*track, epoch)));
                 Found::Cards(tracks.iter().filter_map(card).collect())
             }
         }
@@ -99,7 +101,7 @@ impl Nearest {
     /// Sums up the seeds' weights over the playlists in their samples; for a title, takes the playlists
     /// with the smallest ids, one vote each.
     fn run(&self, views: &Views, epoch: u64) -> Vec<(PlaylistId, u64)> {
-        let popularity = views.popularity.borrow();
+        let popularity = views.books.popularity.read();
         let playlists = popularity.playlists(epoch);
         let (mut wanted, mut weights) = (Vec::new(), Vec::new());
         for seed in &self.seeds {
@@ -116,7 +118,7 @@ impl Nearest {
         if let Some(but) = self.but {
             sums.remove(&but);
         }
-        let cards = views.playlists.borrow();
+        let cards = views.books.playlists.read();
         let mut found: Vec<(PlaylistId, u64)> = Vec::with_capacity(sums.len());
         found.extend(sums.into_iter().filter(|(_, sum)| *sum > 0).filter_map(|(playlist, sum)| {
             let entries = cards.get(&playlist, epoch)?.entries;
@@ -142,7 +144,7 @@ fn votes(views: &Views, playlists: &[(PlaylistId, u64)], epoch: u64) -> Vec<(Tra
 
 /// Counts the tracks of the playlists in the sample of `track`.
 fn shared(views: &Views, track: TrackId, sample: u32, epoch: u64) -> Found {
-    let holding = views.popularity.borrow().of(track, epoch);
+    let holding = views.books.popularity.read().of(track, epoch);
     let last = PlaylistId(sample::last(sample::level(holding, sample)));
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));

@@ -21,7 +21,7 @@ impl Plan for Totalling {
                 all.digest += part.digest;
             }
         }
-        let tracks = here.views.popularity.borrow().tracks(here.epoch);
+        let tracks = here.views.books.popularity.read().tracks(here.epoch);
         Next::Done(Body::State(State {
             playlists: all.playlists,
             entries: all.entries,

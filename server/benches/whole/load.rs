@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use segue_dataflow::edit::Edit;
 use segue_dataflow::settings::Settings;
-use segue_dataflow::workers::{Batch, Engine, Observer, Options, Progress};
+use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options, Progress};
 
 use crate::corpus::Corpus;
 use crate::table::Table;
@@ -50,7 +50,8 @@ pub struct Loaded {
 /// The engine as the server runs it.
 fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
     let watch = Arc::new(Watch::default());
-    let options = Options { workers: 2, epoch_gap: Duration::from_millis(2), settings: Settings::default() };
+    let (epoch_gap, settings) = (Duration::from_millis(2), Settings::default());
+    let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(2) };
     let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
     let engine = Engine::start(options, clock, Arc::clone(&watch) as _).map_err(anyhow::Error::msg)?;

@@ -16,6 +16,10 @@ use std::path::PathBuf;
 use clap::Parser;
 use table::Table;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures segue as a whole, beside its references.
 #[derive(Parser)]
 struct Args {
@@ -25,6 +29,9 @@ struct Args {
     /// Where the generated files and the server's data go; 35 kB a playlist, removed afterwards.
     #[arg(long)]
     scratch: Option<PathBuf>,
+    /// Only the engine, without the server around it.
+    #[arg(long)]
+    engine_only: bool,
     /// Also write the page to this file.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -44,7 +51,9 @@ fn main() -> anyhow::Result<()> {
         questions::measure(&corpus, &loaded, &mut table)?;
         loaded.engine.stop().map_err(anyhow::Error::msg)?;
         drop(loaded);
-        server::measure(&corpus, scratch.path(), &mut table)?;
+        if !args.engine_only {
+            server::measure(&corpus, scratch.path(), &mut table)?;
+        }
         corpus.remove()?;
     }
     if let Some(path) = args.write {

@@ -51,6 +51,8 @@ pub struct Server {
 pub struct Dataflow {
     /// Worker threads.
     pub workers: usize,
+    /// Threads that answer questions.
+    pub readers: usize,
     /// An epoch lasts at least so long, in milliseconds, if something is in it: shorter is fresher and
     /// costs more processor time.
     pub epoch_gap_ms: u64,
@@ -87,7 +89,7 @@ impl Default for Server {
 
 impl Default for Dataflow {
     fn default() -> Self {
-        Dataflow { workers: 2, epoch_gap_ms: 2 }
+        Dataflow { workers: 2, readers: 2, epoch_gap_ms: 2 }
     }
 }
 
@@ -103,8 +105,9 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 10] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 11] = [
             ("dataflow.workers", self.dataflow.workers as u64, 1..=256),
+            ("dataflow.readers", self.dataflow.readers as u64, 1..=256),
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
             ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
             ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),
