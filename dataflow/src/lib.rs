@@ -15,6 +15,7 @@ pub mod edit;
 pub mod engine;
 pub mod event;
 pub mod ids;
+mod offsets;
 pub mod query;
 pub mod sample;
 pub mod scoring;

@@ -6,7 +6,7 @@
 //! complete is a prefix of every partition of the log.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
 use timely::communication::WorkerGuards;
 use timely::dataflow::InputHandleVec;
 use timely::dataflow::operators::core::Inspect;
@@ -23,6 +22,7 @@ use timely::worker::Worker;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
+use crate::offsets::Offsets;
 use crate::query::{Answer, Query, Question};
 use crate::settings::Settings;
 
@@ -81,8 +81,9 @@ pub struct Batch {
     pub next: u64,
 }
 
-/// Takes an answer, on a worker's thread: it must return at once.
-pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+/// Takes an answer and, by partition of the log, the offset of the first event that it does not include, on a
+/// worker's thread: it must return at once.
+pub type Reply = Box<dyn FnOnce(Answer, Vec<u64>) + Send>;
 
 /// Why a question was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +131,7 @@ impl Engine {
         let (batches, feed) = sync_channel(BATCHES_MAX);
         let (post, mailboxes) = sync_channel(workers);
         let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
+        let outside = Outside { clock, observer, offsets: Arc::new(Offsets::new(workers)) };
         let guards = timely::execute(timely::Config::process(workers), move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
             let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
@@ -137,12 +139,11 @@ impl Engine {
             // It has room for all workers; nobody listens only if the start has failed.
             let _ = lock(&post).send(mailbox);
             let refused: Refused = {
-                let observer = Arc::clone(&observer);
+                let observer = Arc::clone(&outside.observer);
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
             };
             let dataflow = Dataflow::new(worker, options.settings, &refused);
-            let (clock, observer) = (Arc::clone(&clock), Arc::clone(&observer));
-            Loop::new(worker, dataflow, options.epoch_gap, clock, observer, feed, commands).run(worker);
+            Loop::new(worker, dataflow, options.epoch_gap, outside.clone(), feed, commands).run(worker);
         })?;
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);
@@ -202,16 +203,24 @@ struct Closed {
     next: Vec<u64>,
 }
 
+/// What all workers share.
+#[derive(Clone)]
+struct Outside {
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    offsets: Arc<Offsets>,
+}
+
 /// One worker's loop.
 struct Loop {
     dataflow: Dataflow,
     gap: Duration,
-    clock: Clock,
-    observer: Arc<dyn Observer>,
+    outside: Outside,
     feed: Option<Receiver<Batch>>,
     peeked: Option<Batch>,
     commands: Receiver<Command>,
-    replies: FxHashMap<u64, Reply>,
+    /// By the number of the question, the epoch as-of which it is answered, which never goes back.
+    replies: BTreeMap<u64, (u64, Reply)>,
     asked: u64,
     /// Offsets by partition that the open epoch leads to, and the entries in it.
     next: Vec<u64>,
@@ -231,8 +240,7 @@ impl Loop {
         worker: &mut Worker,
         mut dataflow: Dataflow,
         gap: Duration,
-        clock: Clock,
-        observer: Arc<dyn Observer>,
+        outside: Outside,
         feed: Option<Receiver<Batch>>,
         commands: Receiver<Command>,
     ) -> Self {
@@ -244,16 +252,15 @@ impl Loop {
                 hears.set((newest.max(*sent), goal.max(*epoch)));
             });
         });
-        dataflow.advance(clock().max(1));
+        dataflow.advance((outside.clock)().max(1));
         Loop {
             dataflow,
             gap,
-            clock,
-            observer,
+            outside,
             feed,
             peeked: None,
             commands,
-            replies: FxHashMap::default(),
+            replies: BTreeMap::new(),
             asked: 0,
             next: Vec::new(),
             entries: 0,
@@ -307,7 +314,7 @@ impl Loop {
                 Ok(Command::Ask(question, reply)) => {
                     self.asked += 1;
                     self.questions = true;
-                    self.replies.insert(self.asked, reply);
+                    self.replies.insert(self.asked, (self.dataflow.open(), reply));
                     self.dataflow.ask(Query { id: self.asked, question });
                 }
                 Ok(Command::Stop) => self.stopping = true,
@@ -365,23 +372,29 @@ impl Loop {
         self.in_flight += entries;
         self.questions = false;
         self.closed.push_back(Closed { epoch, entries, next: self.next.clone() });
-        self.dataflow.advance((self.clock)().max(epoch + 1));
+        if self.feed.is_some() {
+            self.outside.offsets.fed(self.dataflow.open(), &self.next);
+        }
+        self.dataflow.advance((self.outside.clock)().max(epoch + 1));
     }
 
     /// Hands out answers, and tells what is complete.
     fn report(&mut self, index: usize) {
         while let Some((id, answer)) = self.dataflow.take_answer() {
-            if let Some(reply) = self.replies.remove(&id) {
-                reply(answer);
+            if let Some((_, reply)) = self.replies.remove(&id) {
+                let next = self.outside.offsets.as_of(answer.as_of);
+                reply(answer, next);
             }
         }
+        let oldest = self.replies.first_key_value().map(|(_, (epoch, _))| *epoch);
+        self.outside.offsets.hold(index, oldest.unwrap_or(self.dataflow.open()));
         let mut last = None;
         while self.closed.front().is_some_and(|closed| self.dataflow.is_complete(closed.epoch)) {
             last = self.closed.pop_front();
             self.in_flight -= last.as_ref().map_or(0, |closed| closed.entries);
         }
         if let Some(Closed { epoch, next, .. }) = last.filter(|_| index == 0) {
-            self.observer.complete(&Progress { as_of: epoch, next });
+            self.outside.observer.complete(&Progress { as_of: epoch, next });
         }
     }
 }

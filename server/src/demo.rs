@@ -141,7 +141,8 @@ pub async fn to_try(running: &Running) -> Vec<String> {
         format!("curl -s http://{api}/v1/state"),
         format!("curl -s 'http://{api}/v1/charts/popular?limit=3'"),
     ];
-    if let Ok(Answer { body: Body::Popular(chart), .. }) = service.ask(Question::Popular { limit: 1 }).await
+    if let Ok((Answer { body: Body::Popular(chart), .. }, _)) =
+        service.ask(Question::Popular { limit: 1 }).await
         && let Some((track, _)) = chart.first()
     {
         // Percent-encoded, so that no shell and no JSON reads anything else into it.

@@ -214,14 +214,14 @@ impl Service {
         }
     }
 
-    /// Asks as-of the present.
+    /// Asks as-of the present. Along with the answer, by partition, the first offset that it does not include.
     ///
     /// # Errors
     /// If there is none in time.
-    pub async fn ask(&self, question: Question) -> Result<Answer, NoAnswer> {
+    pub async fn ask(&self, question: Question) -> Result<(Answer, Vec<u64>), NoAnswer> {
         let (reply, answer) = oneshot::channel();
         // Whoever asked may have gone: then the answer is not wanted any more.
-        let reply = Box::new(move |answer| drop(reply.send(answer)));
+        let reply = Box::new(move |answer, next| drop(reply.send((answer, next))));
         self.engine.ask(question, reply).map_err(|error| match error {
             AskError::Busy => NoAnswer::Busy,
             AskError::Stopped => NoAnswer::Stopping,

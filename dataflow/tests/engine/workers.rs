@@ -60,7 +60,7 @@ fn start(workers: usize) -> (Engine, Arc<Watch>) {
 fn ask(engine: &Engine, question: Question, to: &SyncSender<Answer>) {
     let to = to.clone();
     engine
-        .ask(question, Box::new(move |answer| to.send(answer).expect("the test waits for it")))
+        .ask(question, Box::new(move |answer, _| to.send(answer).expect("the test waits for it")))
         .expect("not busy");
 }
 
@@ -130,7 +130,7 @@ fn a_stopped_engine_drops_its_questions() {
         .err()
         .map(|e| assert_eq!(e.to_string(), "channel is empty and sending half is closed"));
     let (engine, _watch) = start(1);
-    let refused = (0..200_000).find_map(|_| engine.ask(Question::State, Box::new(|_| {})).err());
+    let refused = (0..200_000).find_map(|_| engine.ask(Question::State, Box::new(|_, _| {})).err());
     assert!(matches!(refused, None | Some(AskError::Busy)));
     engine.stop().expect("no worker panics");
 }

@@ -55,6 +55,11 @@ pub struct Context {
 impl Context {
     /// Asks as-of the present, once all that was on the log at the start is included.
     pub async fn ask(&self, kind: &'static str, question: Question) -> Result<Answer, Problem> {
+        self.ask_where(kind, question).await.map(|(answer, _)| answer)
+    }
+
+    /// The same; along with the answer, by partition of the log, the first offset that it does not include.
+    async fn ask_where(&self, kind: &'static str, question: Question) -> Result<(Answer, Vec<u64>), Problem> {
         if !self.service.is_caught_up() {
             return Err(Problem::later("catching_up", "the log is still being read; see /readyz"));
         }
