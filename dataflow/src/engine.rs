@@ -50,7 +50,7 @@ impl Dataflow {
     ) -> Self {
         let (index, home, peers) = (worker.index() % local, worker.index() as u64, worker.peers() as u64);
         let (mut edits, mut queries, probe) = (Input::new(), Input::new(), ProbeHandle::new());
-        let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings)));
+        let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let hub = worker.dataflow::<u64, _, _>(|scope| {
             let applied = apply(edits.to_stream(scope), Rc::clone(refused));
             let (cards, counts) = catalogue(applied.notes, Rc::clone(refused));
@@ -123,9 +123,10 @@ impl Dataflow {
         self.desk.borrow_mut().done.pop_front()
     }
 
-    /// Shows the views to readers on other threads, once everything through `epoch` is complete.
-    pub fn show(&mut self, epoch: u64) {
-        self.hub.borrow_mut().show(epoch);
+    /// Shows the views to readers on other threads, once everything through `epoch` is complete: see
+    /// [`Board::show`].
+    pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
+        self.hub.borrow_mut().show(epoch, tell);
     }
 
     /// Looks at the views, for tests and measurements; none after the end.

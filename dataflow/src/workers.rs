@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, select_biased};
+use crossbeam_channel::{Sender, bounded};
 use rustc_hash::FxHashMap;
 use timely::communication::WorkerGuards;
 use timely::dataflow::InputHandleVec;
@@ -125,33 +125,39 @@ pub struct Engine {
 
 /// Threads that answer questions from the board.
 struct Readers {
-    questions: Sender<(Question, Reply)>,
-    /// Closed to end the threads.
-    stop: Mutex<Option<Sender<()>>>,
+    /// Taken to end the threads.
+    questions: Mutex<Option<Sender<(Question, Reply)>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
     fn start(number: usize, board: &Arc<Board>) -> std::io::Result<Self> {
         let (questions, asked) = bounded::<(Question, Reply)>(QUESTIONS_MAX);
-        let (stop, stopped) = bounded::<()>(0);
         let threads = (0..number.max(1)).map(|n| {
-            let (board, asked, stopped) = (Arc::clone(board), asked.clone(), stopped.clone());
+            let (board, asked) = (Arc::clone(board), asked.clone());
             std::thread::Builder::new().name(format!("reader-{n}")).spawn(move || {
-                loop {
-                    select_biased! {
-                        recv(stopped) -> _ => return,
-                        recv(asked) -> asked => {
-                            let Ok((question, reply)) = asked else { return };
-                            let Some(answer) = board.answer(question) else { return };
-                            reply(answer);
-                        }
+                for (question, reply) in asked {
+                    if let Some(answer) = board.answer(question) {
+                        reply(answer);
                     }
                 }
             })
         });
         let threads = Mutex::new(threads.collect::<Result<_, _>>()?);
-        Ok(Readers { questions, stop: Mutex::new(Some(stop)), threads })
+        Ok(Readers { questions: Mutex::new(Some(questions)), threads })
+    }
+
+    fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
+        let questions = lock(&self.questions).clone().ok_or(AskError::Stopped)?;
+        questions.try_send((question, reply)).map_err(|error| match error {
+            crossbeam_channel::TrySendError::Full(_) => AskError::Busy,
+            crossbeam_channel::TrySendError::Disconnected(_) => AskError::Stopped,
+        })
+    }
+
+    fn stop(&self) {
+        drop(lock(&self.questions).take());
+        lock(&self.threads).drain(..).for_each(|reader| drop(reader.join()));
     }
 }
 
@@ -190,8 +196,8 @@ impl Engine {
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
             };
             let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown);
-            let (clock, observer) = (Arc::clone(&clock), Arc::clone(&observer));
-            Loop::new(worker, dataflow, options.epoch_gap, clock, observer, feed, commands).run(worker);
+            let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));
+            Loop::new(worker, dataflow, options.epoch_gap, outside, feed, commands).run(worker);
         })?;
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);
@@ -220,13 +226,7 @@ impl Engine {
     /// If too many questions are waiting, or the workers have ended.
     pub fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
         if let Some(readers) = &self.readers {
-            let stopped = lock(&readers.stop).is_none();
-            return match readers.questions.try_send((question, reply)) {
-                _ if stopped => Err(AskError::Stopped),
-                Err(crossbeam_channel::TrySendError::Full(_)) => Err(AskError::Busy),
-                Err(crossbeam_channel::TrySendError::Disconnected(_)) => Err(AskError::Stopped),
-                Ok(()) => Ok(()),
-            };
+            return readers.ask(question, reply);
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mailbox = self.mailboxes.get(turn % self.mailboxes.len().max(1)).ok_or(AskError::Stopped)?;
@@ -246,10 +246,7 @@ impl Engine {
     pub fn stop(&self) -> Result<(), String> {
         let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
         self.board.close();
-        if let Some(readers) = &self.readers {
-            drop(lock(&readers.stop).take());
-            lock(&readers.threads).drain(..).for_each(|reader| drop(reader.join()));
-        }
+        self.readers.iter().for_each(Readers::stop);
         for mailbox in self.mailboxes.iter().take(1) {
             // It fails only if the worker has ended already.
             let _ = mailbox.questions.send(Command::Stop);
@@ -267,12 +264,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Closed {
     epoch: u64,
     entries: usize,
-    next: Vec<u64>,
 }
 
 /// One worker's loop.
 struct Loop {
     dataflow: Dataflow,
+    board: Arc<Board>,
     gap: Duration,
     clock: Clock,
     observer: Arc<dyn Observer>,
@@ -299,8 +296,7 @@ impl Loop {
         worker: &mut Worker,
         mut dataflow: Dataflow,
         gap: Duration,
-        clock: Clock,
-        observer: Arc<dyn Observer>,
+        (clock, observer, board): (Clock, Arc<dyn Observer>, Arc<Board>),
         feed: Option<Receiver<Batch>>,
         commands: Receiver<Command>,
     ) -> Self {
@@ -315,6 +311,7 @@ impl Loop {
         dataflow.advance(clock().max(1));
         Loop {
             dataflow,
+            board,
             gap,
             clock,
             observer,
@@ -325,7 +322,8 @@ impl Loop {
             asked: 0,
             next: Vec::new(),
             entries: 0,
-            questions: false,
+            // So that there is an epoch to read as soon as can be.
+            questions: true,
             closed: VecDeque::new(),
             in_flight: 0,
             closes,
@@ -365,7 +363,7 @@ impl Loop {
                 self.close(goal);
                 since = Instant::now();
             }
-            self.report(worker.index());
+            self.report();
         }
     }
 
@@ -432,12 +430,15 @@ impl Loop {
         let entries = std::mem::take(&mut self.entries);
         self.in_flight += entries;
         self.questions = false;
-        self.closed.push_back(Closed { epoch, entries, next: self.next.clone() });
+        self.closed.push_back(Closed { epoch, entries });
+        if self.feed.is_some() {
+            self.board.fed(self.dataflow.open(), &self.next);
+        }
         self.dataflow.advance((self.clock)().max(epoch + 1));
     }
 
     /// Hands out answers, and tells what is complete.
-    fn report(&mut self, index: usize) {
+    fn report(&mut self) {
         while let Some((id, answer)) = self.dataflow.take_answer() {
             if let Some(reply) = self.replies.remove(&id) {
                 reply(answer);
@@ -448,10 +449,9 @@ impl Loop {
             last = self.closed.pop_front();
             self.in_flight -= last.as_ref().map_or(0, |closed| closed.entries);
         }
-        let Some(Closed { epoch, next, .. }) = last else { return };
-        self.dataflow.show(epoch);
-        if index == 0 {
-            self.observer.complete(&Progress { as_of: epoch, next });
+        if let Some(Closed { epoch, .. }) = last {
+            let observer = &self.observer;
+            self.dataflow.show(epoch, |as_of, next| observer.complete(&Progress { as_of, next }));
         }
     }
 }

@@ -27,6 +27,9 @@ struct State {
     workers: Vec<Worker>,
     /// How many readers there are, by the epoch they read.
     leases: BTreeMap<u64, usize>,
+    /// By the epoch in which it was fed: by partition of the log, the next offset.
+    fed: BTreeMap<u64, Vec<u64>>,
+    told: u64,
     closed: bool,
 }
 
@@ -42,26 +45,47 @@ struct Worker {
 pub struct Lease<'a> {
     board: &'a Board,
     as_of: u64,
+    next: Vec<u64>,
     views: Vec<Views>,
 }
 
 impl Board {
     /// For so many workers.
     pub fn new(workers: usize, settings: Settings) -> Self {
-        let state =
-            State { workers: vec![Worker::default(); workers], leases: BTreeMap::new(), closed: false };
+        let state = State {
+            workers: vec![Worker::default(); workers],
+            leases: BTreeMap::new(),
+            fed: BTreeMap::new(),
+            told: 0,
+            closed: false,
+        };
         Board { popularity: Shared::default(), settings, state: Mutex::new(state), news: Condvar::new() }
     }
 
-    /// Worker `index` shows its views, complete through `through`. Gives the epoch before which no reader
+    /// What is fed in `epoch` or before leads on to these offsets, by partition of the log.
+    pub fn fed(&self, epoch: u64, next: &[u64]) {
+        self.state.lock().fed.insert(epoch, next.to_vec());
+    }
+
+    /// By partition of the log, the offset of the first event that answers as-of `epoch` do not include.
+    pub fn next(&self, epoch: u64) -> Vec<u64> {
+        self.state.lock().next(epoch)
+    }
+
+    /// Worker `index` shows its views, complete through `through`. If that makes a newer epoch readable,
+    /// `tell` hears of it and of the offsets it leads to, in order. Gives the epoch before which no reader
     /// looks any more.
-    pub fn show(&self, index: usize, through: u64, views: Views) -> u64 {
+    pub fn show(&self, index: usize, through: u64, views: Views, tell: impl FnOnce(u64, Vec<u64>)) -> u64 {
         let mut state = self.state.lock();
         if let Some(worker) = state.workers.get_mut(index) {
             worker.shown = Some((through, views));
         }
-        self.news.notify_all();
         let newest = state.newest().unwrap_or(0);
+        if newest > state.told {
+            state.told = newest;
+            self.news.notify_all();
+            tell(newest, state.next(newest));
+        }
         state.leases.keys().next().map_or(newest, |oldest| newest.min(*oldest))
     }
 
@@ -72,6 +96,9 @@ impl Board {
             worker.since = since;
         }
         let since = state.workers.iter().map(|worker| worker.since).min().unwrap_or(0);
+        if let Some(newest) = state.fed.range(..=since).next_back().map(|(epoch, _)| *epoch) {
+            state.fed = state.fed.split_off(&newest);
+        }
         drop(state);
         self.popularity.write().forget_before(since);
     }
@@ -94,7 +121,8 @@ impl Board {
             if let Some(as_of) = state.newest() {
                 *state.leases.entry(as_of).or_default() += 1;
                 let views = state.workers.iter().filter_map(|worker| Some(worker.shown.as_ref()?.1.clone()));
-                return Some(Lease { board: self, as_of, views: views.collect() });
+                let (views, next) = (views.collect(), state.next(as_of));
+                return Some(Lease { board: self, as_of, next, views });
             }
             self.news.wait(&mut state);
         }
@@ -112,6 +140,10 @@ impl State {
         let through = self.workers.iter().map(|worker| worker.shown.as_ref().map(|(through, _)| *through));
         through.min().flatten()
     }
+
+    fn next(&self, epoch: u64) -> Vec<u64> {
+        self.fed.range(..=epoch).next_back().map(|(_, next)| next.clone()).unwrap_or_default()
+    }
 }
 
 impl Lease<'_> {
@@ -124,7 +156,9 @@ impl Lease<'_> {
             let read = |(to, read): (u64, super::read::Read)| read.run(&self.views[to as usize], self.as_of);
             match plan.next(asks.into_iter().map(read).collect(), &here) {
                 Next::Ask(more) => asks = more,
-                Next::Done(body) => return Answer { as_of: self.as_of, body },
+                Next::Done(body) => {
+                    return Answer { as_of: self.as_of, next: self.next.clone(), body };
+                }
             }
         }
     }

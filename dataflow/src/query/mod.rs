@@ -87,6 +87,8 @@ pub enum Seeds {
 pub struct Answer {
     /// The epoch, in milliseconds since the Unix epoch.
     pub as_of: u64,
+    /// By partition of the log, the offset of the first event that it does not include.
+    pub next: Vec<u64>,
     /// What was found.
     pub body: Body,
 }

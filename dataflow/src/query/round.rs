@@ -57,11 +57,11 @@ impl Hub {
         }
     }
 
-    /// Shows what is complete through `epoch` to readers outside the dataflow.
-    pub fn show(&mut self, epoch: u64) {
+    /// Shows what is complete through `epoch` to readers outside the dataflow: see [`Board::show`].
+    pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
         if self.live.is_some() {
             self.refresh();
-            self.outside = self.board.show(self.index, epoch, self.views.clone());
+            self.outside = self.board.show(self.index, epoch, self.views.clone(), tell);
             self.settle();
         }
     }

@@ -58,7 +58,7 @@ fn batches_stay_few_over_many_epochs() {
             while !dataflow.is_complete(epoch.saturating_sub(5)) {
                 worker.step();
             }
-            dataflow.show(epoch.saturating_sub(5));
+            dataflow.show(epoch.saturating_sub(5), |_, _| {});
             asked -= std::iter::from_fn(|| dataflow.take_answer()).count();
             if epoch > 1_000 && epoch % 100 == 0 {
                 let (batches, epochs) = dataflow

@@ -199,7 +199,7 @@ fn ask(
                     while !dataflow.is_complete(epoch as u64 + 1) {
                         worker.step_or_park(None);
                     }
-                    dataflow.show(epoch as u64 + 1);
+                    dataflow.show(epoch as u64 + 1, |_, _| {});
                 }
                 1 => drop(worker.step()),
                 _ => {}
@@ -210,7 +210,7 @@ fn ask(
         while !dataflow.is_complete(history.len() as u64 + 1) {
             worker.step_or_park(None);
         }
-        dataflow.show(history.len() as u64 + 1);
+        dataflow.show(history.len() as u64 + 1, |_, _| {});
         let mut collected = collected.lock().expect("no panic holds it");
         while let Some((id, answer)) = dataflow.take_answer() {
             let twice = collected.insert(asked[id as usize], answer);

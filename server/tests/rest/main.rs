@@ -8,3 +8,5 @@ mod readme;
 mod real_data;
 mod routes;
 mod starting;
+mod states;
+mod twin;
