@@ -77,12 +77,8 @@ impl Dataflow {
                 by_playlist: Trace::new(applied.by_playlist.trace),
                 by_track: Trace::new(by_track.trace),
                 by_title: Trace::new(by_title.trace),
-                books: Books {
-                    playlists: applied.playlists,
-                    cards,
-                    popularity: counts_here,
-                    totals: applied.totals,
-                },
+                popularity: counts_here,
+                books: Books { playlists: applied.playlists, cards, totals: applied.totals },
             };
             let hub = Rc::new(RefCell::new(Hub::new(live, Arc::clone(board), index)));
             rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);

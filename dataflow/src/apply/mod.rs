@@ -48,6 +48,15 @@ pub struct Totals {
     pub digest: Digest,
 }
 
+impl Totals {
+    /// Adds those of other playlists.
+    pub fn add(&mut self, others: &Totals) {
+        self.playlists += others.playlists;
+        self.entries += others.entries;
+        self.digest += others.digest;
+    }
+}
+
 /// A change of one of the counts that every worker has.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Count {

@@ -41,12 +41,13 @@ struct Worker {
     since: u64,
 }
 
-/// The views of all workers, all of them readable as-of one epoch as long as this lives.
+/// The views of all workers, readable as-of one epoch as long as this lives.
 pub struct Lease<'a> {
     board: &'a Board,
     as_of: u64,
     next: Vec<u64>,
-    views: Vec<Views>,
+    /// Of all workers as if they were one.
+    views: Views,
 }
 
 impl Board {
@@ -118,10 +119,11 @@ impl Board {
             if state.closed {
                 return None;
             }
-            if let Some(as_of) = state.newest() {
+            let shown = state.workers.iter().filter_map(|worker| Some(worker.shown.as_ref()?.1.clone()));
+            let shown: Vec<Views> = shown.collect();
+            if let (Some(as_of), Some(views)) = (state.newest(), Views::of_all(&shown)) {
                 *state.leases.entry(as_of).or_default() += 1;
-                let views = state.workers.iter().filter_map(|worker| Some(worker.shown.as_ref()?.1.clone()));
-                let (views, next) = (views.collect(), state.next(as_of));
+                let next = state.next(as_of);
                 return Some(Lease { board: self, as_of, next, views });
             }
             self.news.wait(&mut state);
@@ -148,17 +150,15 @@ impl State {
 
 impl Lease<'_> {
     fn answer(&self, question: Question) -> Answer {
-        let start = Start { peers: self.views.len() as u64, home: 0, settings: self.board.settings };
-        let here = Here { start, views: &self.views[0], epoch: self.as_of };
+        let start = Start { peers: 1, home: 0, settings: self.board.settings };
+        let here = Here { start, views: &self.views, epoch: self.as_of };
         let mut plan = plan(question);
         let mut asks = plan.start(&start);
         loop {
-            let read = |(to, read): (u64, super::read::Read)| read.run(&self.views[to as usize], self.as_of);
-            match plan.next(asks.into_iter().map(read).collect(), &here) {
+            let found = asks.iter().map(|(_, read)| read.run(&self.views, self.as_of)).collect();
+            match plan.next(found, &here) {
                 Next::Ask(more) => asks = more,
-                Next::Done(body) => {
-                    return Answer { as_of: self.as_of, next: self.next.clone(), body };
-                }
+                Next::Done(body) => return Answer { as_of: self.as_of, next: self.next.clone(), body },
             }
         }
     }

@@ -14,6 +14,7 @@ mod read;
 mod recommend;
 mod round;
 mod state;
+mod tally;
 mod track;
 
 use serde::{Deserialize, Serialize};

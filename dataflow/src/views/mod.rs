@@ -19,31 +19,50 @@ use book::Book;
 use popularity::Popularity;
 use trace::{Trace, View};
 
-/// What there is to read of one worker. All of it is partitioned by the owner of the playlist (or, for
-/// cards, of the track); popularity is whole. Any thread can read it; cloning it is cheap.
+/// What there is to read of one worker, or of several as if they were one. Any thread can read it; cloning
+/// it is cheap.
 #[derive(Clone)]
 pub struct Views {
     /// Playlist → its tracks.
     pub by_playlist: View<PlaylistId, TrackId>,
-    /// Track → this worker's playlists that hold it: the posting list, in id order.
+    /// Track → the playlists that hold it: the posting list, in id order.
     pub by_track: View<TrackId, PlaylistId>,
-    /// Title or word of a title → this worker's playlists.
+    /// Title or word of a title → playlists.
     pub by_title: View<TitleId, PlaylistId>,
-    /// What has one value a key.
-    pub books: Books,
+    /// How many playlists hold each track, and which are held by most. Whole everywhere.
+    pub popularity: Shared<Popularity>,
+    /// What has one value a key, by owner of the key.
+    pub books: Arc<[Books]>,
 }
 
-/// Views that have one value a key.
+/// Views that have one value a key, of one worker.
 #[derive(Clone)]
 pub struct Books {
     /// Playlist → URI, title, number of entries.
     pub playlists: Shared<Book<PlaylistId, Playlist>>,
     /// Track → URI and names.
     pub cards: Shared<Cards>,
-    /// How many playlists hold each track, and which are held by most.
-    pub popularity: Shared<Popularity>,
     /// Entries, playlists and digest of this worker's playlists.
     pub totals: Shared<Book<(), Totals>>,
+}
+
+impl Views {
+    /// The views of all workers, in their order, as one.
+    pub fn of_all(workers: &[Views]) -> Option<Views> {
+        let Views { popularity, .. } = workers.first()?;
+        Some(Views {
+            by_playlist: View::of_all(workers.iter().map(|views| &views.by_playlist)),
+            by_track: View::of_all(workers.iter().map(|views| &views.by_track)),
+            by_title: View::of_all(workers.iter().map(|views| &views.by_title)),
+            popularity: Arc::clone(popularity),
+            books: workers.iter().flat_map(|views| views.books.iter().cloned()).collect(),
+        })
+    }
+
+    /// The books that are about the playlist or track with this id.
+    pub fn owner(&self, id: impl Into<u64>) -> &Books {
+        &self.books[(id.into() % self.books.len() as u64) as usize]
+    }
 }
 
 /// A view that one operator writes and others read.
@@ -57,6 +76,8 @@ pub struct Live {
     pub by_track: Trace<TrackId, PlaylistId>,
     /// See [`Views::by_title`].
     pub by_title: Trace<TitleId, PlaylistId>,
+    /// See [`Views::popularity`].
+    pub popularity: Shared<Popularity>,
     /// See [`Views::books`].
     pub books: Books,
 }
@@ -71,7 +92,8 @@ impl Live {
             by_playlist: self.by_playlist.view().clone(),
             by_track: self.by_track.view().clone(),
             by_title: self.by_title.view().clone(),
-            books: self.books.clone(),
+            popularity: Arc::clone(&self.popularity),
+            books: Arc::new([self.books.clone()]),
         }
     }
 

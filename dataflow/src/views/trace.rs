@@ -108,6 +108,11 @@ impl<K: Id, V: Id> Default for View<K, V> {
 }
 
 impl<K: Id, V: Id> View<K, V> {
+    /// Collections that have no pair in common, as one.
+    pub fn of_all<'a>(all: impl Iterator<Item = &'a View<K, V>>) -> Self {
+        View { parts: all.flat_map(|view| view.parts.iter().cloned()).collect() }
+    }
+
     /// How many batches there are, and how many update times they store.
     pub fn batches(&self) -> (usize, usize) {
         (self.parts.len(), self.parts.iter().map(|part| part.batch.storage.upds.times.len()).sum())

@@ -64,10 +64,10 @@ fn batches_stay_few_over_many_epochs() {
                 let (batches, epochs) = dataflow
                     .with_views(|views| {
                         let books = [
-                            views.books.playlists.read().epochs(),
-                            views.books.cards.read().epochs(),
-                            views.books.popularity.read().epochs(),
-                            views.books.totals.read().epochs(),
+                            views.books[0].playlists.read().epochs(),
+                            views.books[0].cards.read().epochs(),
+                            views.popularity.read().epochs(),
+                            views.books[0].totals.read().epochs(),
                         ];
                         let batches =
                             [views.by_playlist.batches(), views.by_track.batches(), views.by_title.batches()];

@@ -50,7 +50,7 @@ pub struct Loaded {
 /// The engine as the server runs it.
 fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
     let watch = Arc::new(Watch::default());
-    let (epoch_gap, settings) = (Duration::from_millis(2), Settings::default());
+    let (epoch_gap, settings) = (Duration::from_millis(5), Settings::default());
     let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(2) };
     let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);

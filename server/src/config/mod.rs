@@ -89,7 +89,7 @@ impl Default for Server {
 
 impl Default for Dataflow {
     fn default() -> Self {
-        Dataflow { workers: 2, readers: 2, epoch_gap_ms: 2 }
+        Dataflow { workers: 2, readers: 2, epoch_gap_ms: 5 }
     }
 }
 
