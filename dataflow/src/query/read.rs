@@ -87,8 +87,10 @@ impl Read {
             Read::Popular(limit) => Found::Popular(views.popularity.write().top(*limit, epoch)),
             Read::Cards(tracks) => {
                 let popularity = views.popularity.read();
-                let card =
-                    |track: &TrackId| Some((*track, cards.get(*track, epoch)?, popularity.of(*track, epoch)));
+                let card = |track: &TrackId| {
+                    let card = views.owner(*track).cards.read().get(*track, epoch)?;
+                    Some((*track, card, popularity.of(*track, epoch)))
+                };
                 Found::Cards(tracks.iter().filter_map(card).collect())
             }
         }
