@@ -26,6 +26,7 @@ use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
 use crate::query::{Answer, Board, Query, Question};
 use crate::settings::Settings;
+use crate::views::batch::merge_when_idle;
 
 /// Entries that one epoch takes at the most while the log is far ahead.
 const EPOCH_ENTRIES_MAX: usize = 200_000;
@@ -185,7 +186,9 @@ impl Engine {
         let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
         let board = Arc::new(Board::new(workers, options.settings));
         let shown = Arc::clone(&board);
-        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let mut config = timely::Config::process(workers);
+        merge_when_idle(&mut config.worker);
+        let guards = timely::execute(config, move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
             let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
             let mailbox = (worker.index(), Mailbox { questions, thread: std::thread::current() });

@@ -3,12 +3,32 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use differential_dataflow::trace::ExertionLogic;
 use differential_dataflow::trace::implementations::Vector;
 use differential_dataflow::trace::implementations::ord_neu::OrdValBatch;
 use differential_dataflow::trace::implementations::spine_fueled::{Merger, SpineBatch};
+use timely::WorkerConfig;
 use timely::progress::frontier::AntichainRef;
 
 use super::trace::Id;
+
+/// When to merge without new updates: while what stands beside the largest batch is more than this part
+/// of it. After a load all of it becomes one batch, which is the fastest to read and the smallest; later a
+/// full merge comes once in many updates, not with every one.
+const REST: usize = 16;
+/// Updates that are merged at a time; a longer step would keep readers of the worker waiting.
+const STEP: usize = 1 << 14;
+
+/// Tells timely's workers when to merge.
+pub fn merge_when_idle(config: &mut WorkerConfig) {
+    let logic: ExertionLogic = Arc::new(|levels| {
+        let largest = levels.iter().map(|(_, _, length)| *length).max().unwrap_or(0);
+        let all: usize = levels.iter().map(|(_, _, length)| *length).sum();
+        let merging = levels.iter().any(|(_, batches, length)| *batches > 1 && length * REST > all);
+        (merging || (all - largest) * REST > largest).then_some(STEP)
+    });
+    config.set("differential/default_exert_logic".to_owned(), logic);
+}
 
 type Sorted<K, V> = OrdValBatch<Vector<((K, V), u64, i32)>>;
 
