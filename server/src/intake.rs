@@ -38,6 +38,16 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
             Err(rejection) => rejected.push((index, rejection)),
         }
     }
+    let records = keys.iter().zip(payloads).map(|(key, payload)| Record { key, payload });
+    let started = Instant::now();
+    let positions =
+        service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| watch(service, error))?;
+    if !positions.is_empty() {
+        metrics::appended(started.elapsed());
+        metrics::accepted(positions.len());
+    }
+    // Only now: a batch that is sent again because the log did not take it leaves its letters once. If they
+    // cannot be written, the whole batch is to be sent again, which changes nothing for the events.
     if !rejected.is_empty() {
         let letters: Vec<_> = rejected
             .iter()
@@ -47,14 +57,6 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
             })
             .collect();
         service.dead_letters.push(&letters).inspect_err(|error| watch(service, error))?;
-    }
-    let records = keys.iter().zip(payloads).map(|(key, payload)| Record { key, payload });
-    let started = Instant::now();
-    let positions =
-        service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| watch(service, error))?;
-    if !positions.is_empty() {
-        metrics::appended(started.elapsed());
-        metrics::accepted(positions.len());
     }
     Ok(Taken { accepted: positions.len(), rejected, token: Token::of(&positions) })
 }
@@ -72,6 +74,6 @@ pub fn refuse(service: &Service, name: &str, code: Code, detail: &str, body: &[u
 /// Tells readiness of an error that stays until the server is started again.
 fn watch(service: &Service, error: &Error) {
     if matches!(error, Error::Unwritable { .. } | Error::Corrupt { .. }) {
-        service.degrade(error.to_string());
+        service.health.degrade(format!("no more events are taken: {error}"));
     }
 }
