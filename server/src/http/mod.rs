@@ -10,6 +10,7 @@ mod page;
 mod playlists;
 mod problem;
 mod recommendations;
+mod schema;
 mod seeds;
 mod show;
 mod state;
@@ -90,6 +91,7 @@ pub fn routes(
     let v1 = |name: &'static str| warp::path("v1").and(warp::path(name));
 
     let events = v1("events").and(warp::path::end()).and(post());
+    let schema = v1("events").and(warp::path("schema")).and(warp::path::end()).and(get());
     let recommendations = v1("recommendations").and(warp::path::end()).and(post());
     let token = v1("tokens").and(warp::path::param::<String>()).and(warp::path::end()).and(get());
     let playlists = v1("playlists").and(warp::path::tail()).and(get());
@@ -105,6 +107,8 @@ pub fn routes(
         .or(recommendations.then(|context: Context, headers: HeaderMap, body| {
             context.clone().reply(async move { recommendations::post(&context, &headers, body).await })
         }))
+        .unify()
+        .or(schema.then(|context: Context, query: Query| context.reply(async move { schema::get(&query) })))
         .unify()
         .or(token.then(|token: String, context: Context, query: Query| {
             context.clone().reply(async move { tokens::get(&context, &token, &query).await })
@@ -142,7 +146,7 @@ fn nothing(
             context.reply(async move {
                 let allow = match path.trim_end_matches('/') {
                     "/v1/events" | "/v1/recommendations" => "POST",
-                    "" | "/v1/charts/popular" | "/v1/state" => "GET",
+                    "" | "/v1/events/schema" | "/v1/charts/popular" | "/v1/state" => "GET",
                     path if ["/v1/tokens/", "/v1/playlists/", "/v1/tracks/"]
                         .iter()
                         .any(|p| path.starts_with(p)) =>
