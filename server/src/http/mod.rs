@@ -98,7 +98,10 @@ pub fn routes(
     let tracks = v1("tracks").and(warp::path::tail()).and(get());
     let popular = v1("charts").and(warp::path("popular")).and(warp::path::end()).and(get());
     let state = v1("state").and(warp::path::end()).and(get());
-    let page = warp::path::end().and(get());
+    let page = warp::path::end().map(|| page::File::Page);
+    let style = warp::path!("page.css").map(|| page::File::Style);
+    let script = warp::path!("page.js").map(|| page::File::Script);
+    let page = page.or(style).unify().or(script).unify().and(get());
 
     events
         .then(|context: Context, headers: HeaderMap, body| {
@@ -130,7 +133,8 @@ pub fn routes(
             context.clone().reply(async move { state::get(&context, &query).await })
         }))
         .unify()
-        .or(page.then(|context: Context, _query: Query| context.reply(async { Ok(page::get()) })))
+        .or(page
+            .then(|file, context: Context, _query: Query| context.reply(async move { Ok(page::get(file)) })))
         .unify()
         .or(nothing(context.clone()))
         .unify()
@@ -146,7 +150,8 @@ fn nothing(
             context.reply(async move {
                 let allow = match path.trim_end_matches('/') {
                     "/v1/events" | "/v1/recommendations" => "POST",
-                    "" | "/v1/events/schema" | "/v1/charts/popular" | "/v1/state" => "GET",
+                    "" | "/page.css" | "/page.js" | "/v1/events/schema" | "/v1/charts/popular"
+                    | "/v1/state" => "GET",
                     path if ["/v1/tokens/", "/v1/playlists/", "/v1/tracks/"]
                         .iter()
                         .any(|p| path.starts_with(p)) =>
