@@ -77,3 +77,32 @@ fn watch(service: &Service, error: &Error) {
         service.health.degrade(format!("no more events are taken: {error}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use segue_connectors::faulty::{Faulty, Step};
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_batch_that_is_sent_again_leaves_its_letters_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        let mut service = Service::start(config).expect("it starts");
+        let faulty = Arc::new(Faulty::new(Arc::clone(&service.log)));
+        Arc::get_mut(&mut service).expect("nobody else has it yet").log = Arc::clone(&faulty) as _;
+        faulty.then([Step::FailBefore, Step::FailAfter]);
+        let good = r#"{"type":"playlist_deleted","playlist":"p","at":"2024-05-01T12:00:00Z"}"#;
+        let items = [Bytes::from_static(b"{}"), Bytes::from_static(good.as_bytes())];
+        let take = || take(&service, "test", "batch", &items);
+        assert!(matches!(take(), Err(Error::NotAppended { .. })));
+        assert!(matches!(take(), Err(Error::MaybeAppended { .. })));
+        assert_eq!(service.dead_letters.count(), Ok(0));
+        let taken = take().expect("the third time it works");
+        assert_eq!((taken.accepted, taken.rejected.len(), taken.rejected[0].0), (1, 1, 0));
+        assert_eq!(service.dead_letters.count(), Ok(1));
+        service.stop().expect("no worker panics");
+    }
+}

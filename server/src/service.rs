@@ -249,7 +249,8 @@ mod tests {
         assert_eq!(full, Some(AskError::Busy));
         assert_eq!(state(&url).await, (503, "busy".to_owned(), true));
         drop(release);
-        while state(&url).await.0 != 200 {}
+        let again = async { while state(&url).await.0 != 200 {} };
+        tokio::time::timeout(Duration::from_secs(60), again).await.expect("it answers again");
         server.abort();
         service.stop().expect("no worker panics");
     }
