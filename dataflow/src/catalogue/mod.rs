@@ -35,6 +35,9 @@ use crate::views::popularity::Popularity;
 /// Builds containers for a stream that has no records.
 type Nothing = CapacityContainerBuilder<Vec<()>>;
 
+/// Records of one epoch, and the right to say something about it.
+type Waiting<D> = (Capability<u64>, Vec<D>);
+
 /// Seed of the second hash that tells two URIs under one id apart.
 const CHECK_SEED: u64 = 6;
 
@@ -71,7 +74,7 @@ pub fn catalogue<'s>(
     let own = Arc::clone(&cards);
     let counts =
         notes.unary_frontier(Exchange::new(|note: &Note| note.to), "Catalogue", move |_cap, _info| {
-            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<Note>)> = BTreeMap::new();
+            let mut waiting: BTreeMap<u64, Waiting<Note>> = BTreeMap::new();
             let catalogue = Catalogue { cards: own, refused };
             move |(input, frontier), output| {
                 input.for_each(|cap, data| {
@@ -107,7 +110,7 @@ pub fn popularity<'s>(
     });
     let by_writer = Exchange::new(|(writer, _): &(u64, Count)| *writer);
     to_all.unary_frontier::<Nothing, _, _, _>(by_writer, "Popularity", move |_cap, _info| {
-        let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<(u64, Count)>)> = BTreeMap::new();
+        let mut waiting: BTreeMap<u64, Waiting<(u64, Count)>> = BTreeMap::new();
         move |(input, frontier), _output| {
             input.for_each(|cap, data| {
                 if let Some(cap) = cap.retain_least(0) {

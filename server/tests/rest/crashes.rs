@@ -79,6 +79,55 @@ fn added(track: &str) -> String {
     event.to_string()
 }
 
+#[test]
+fn a_torn_tail_is_cut_off_and_said_so() {
+    for garbage in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path());
+        let events = ["one", "two", "three"].map(added);
+        for event in &events {
+            assert_eq!(server.post("/v1/events", "application/json", event).status, 202);
+        }
+        drop(server);
+        let journal = folder.path().join("data/log/store/0.jnl");
+        let mut bytes = std::fs::read(&journal).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        bytes.truncate(used);
+        // The last batch half written, or the beginning of one more after it.
+        let (kept, torn) = if garbage { (3, "garbage".len()) } else { (2, 0) };
+        if garbage {
+            bytes.extend_from_slice(b"garbage");
+        } else {
+            bytes.truncate(used - 5);
+        }
+        std::fs::write(&journal, bytes).unwrap();
+
+        let said = folder.path().join("said");
+        let mut command = segue();
+        command.stderr(std::fs::File::create(&said).unwrap());
+        let server = Server::launch(command, folder.path(), &[]);
+        let state =
+            until("an answer", || Some(server.get("/v1/state")).filter(|reply| reply.status == 200)).body;
+        let mut twin = Twin::default();
+        events[..kept].iter().for_each(|event| twin.apply(event.as_bytes()));
+        let shown = (&state["digest"], &state["offsets"]["0"]);
+        assert_eq!(shown, (&json!(twin.digest()), &json!(kept)), "garbage: {garbage}");
+        let said = std::fs::read_to_string(said).unwrap();
+        let warning = said.lines().find(|line| line.contains("torn tail of ")).expect("a warning");
+        assert!(warning.contains("WARN") && warning.contains("data/log/store/0.jnl: "), "{warning}");
+        let cut = if garbage {
+            format!("torn tail of {torn} bytes cut off at byte {used}")
+        } else {
+            "bytes cut off at byte ".into()
+        };
+        assert!(warning.contains(&cut), "{warning}");
+        assert_eq!(server.post("/v1/events", "application/json", added("four")).status, 202);
+        let server = server.again();
+        twin.apply(added("four").as_bytes());
+        assert_eq!(server.state()["digest"], twin.digest());
+    }
+}
+
 /// The disk is full at files of so many KiB: a limit that the shell sets.
 const FULL_KIB: u32 = 300;
 
@@ -106,7 +155,7 @@ fn a_full_disk_is_told_at_once_and_loses_nothing() {
     // The first may be on the log or not; whoever comes after it is told that no more is taken.
     assert_eq!((refused.status, &refused.body["code"]), (503, &json!("maybe_appended")), "{}", refused.body);
     let later = server.post("/v1/events", "application/json", added("t"));
-    assert_eq!((later.status, &later.body["code"]), (503, &json!("log_unavailable")), "{}", later.body);
+    assert_eq!((later.status, &later.body["code"]), (503, &json!("log_unwritable")), "{}", later.body);
     assert!(later.headers.contains_key("retry-after"));
     let ready = server.admin("/readyz");
     assert_eq!(ready.status, 503);

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
 
 mod crashes;
+mod dead_letters;
 mod events;
 mod harness;
 mod readme;
 mod real_data;
 mod routes;
+mod schema;
 mod starting;
 mod states;
+mod stopping;
 mod twin;
