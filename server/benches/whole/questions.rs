@@ -140,10 +140,7 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
         table.ratio(&format!("{what}, p90"), quantile(&ours, 0.9), quantile(&theirs, 0.9), 1.5, ms);
         table.note(&note);
     };
-    row(
-        "recommendation, 5 seeds, alone",
-        asker.alone(std::env::var("ALONE").ok().and_then(|n| n.parse().ok()).unwrap_or(ALONE))?,
-    );
+    row("recommendation, 5 seeds, alone", asker.alone(ALONE)?);
     let stop = AtomicBool::new(false);
     let beside = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(corpus, loaded, &stop));
