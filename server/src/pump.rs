@@ -7,9 +7,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use segue_connectors::dead_letters::DeadLetters;
-use segue_connectors::log::{Error, Log, Position, Stored};
+use segue_connectors::log::{Error, Log, Position, Read, Stored};
 use segue_dataflow::edit::Edit;
-use segue_dataflow::event::decode;
+use segue_dataflow::event::{decode, deletion};
 use segue_dataflow::workers::{Batch, Engine};
 
 use crate::metrics;
@@ -44,26 +44,38 @@ pub fn start(
 fn run(partition: u32, log: &dyn Log, engine: &Engine, dead_letters: &DeadLetters) -> Result<(), Error> {
     let mut offset = 0;
     loop {
-        let records = log.read(partition, offset, BATCH_BYTES)?;
-        if records.is_empty() {
+        let Read { records, next } = log.read(partition, offset, BATCH_BYTES)?;
+        if next == offset {
             log.wait(partition, offset, WAIT)?;
             continue;
         }
-        let mut batch = Batch { edits: Vec::with_capacity(records.len()), partition, next: offset };
-        for Stored { offset: at, payload } in records {
-            match decode(&payload) {
+        let mut batch = Batch { edits: Vec::with_capacity(records.len()), partition, next };
+        for Stored { offset: at, key, payload } in &records {
+            let (at, decoded) = (
+                *at,
+                match payload {
+                    Some(payload) => decode(payload),
+                    None => deletion(key.as_deref().unwrap_or_default()),
+                },
+            );
+            match decoded {
                 Ok(event) => batch.edits.push(Edit::new(at, &event)),
                 Err(rejection) => {
                     metrics::rejected(&rejection.code.to_string());
                     let position = Position { partition, offset: at }.to_string();
                     let (code, field) = (rejection.code, &*rejection.field);
-                    let dead = letter(code, field, rejection.detail.clone(), ("log", position), &payload);
+                    let dead = letter(
+                        code,
+                        field,
+                        rejection.detail.clone(),
+                        ("log", position),
+                        payload.as_deref().unwrap_or_default(),
+                    );
                     dead_letters.push(&[dead])?;
                 }
             }
-            batch.next = at + 1;
         }
-        offset = batch.next;
+        offset = next;
         if engine.feed(batch).is_err() {
             return Ok(()); // the engine has stopped
         }

@@ -114,6 +114,19 @@ struct WireNamed<'a> {
     name: Option<Borrowed<'a>>,
 }
 
+/// What a record without a payload (a tombstone) says: the playlist that its key names is gone. It has no
+/// time of its own, so it stands at the beginning of time, which nothing that it does depends on.
+///
+/// # Errors
+/// If the key is no URI of a playlist.
+pub fn deletion(key: &[u8]) -> Result<Event<'_>, Rejection> {
+    let key = std::str::from_utf8(key).map_err(|error| {
+        Rejection::new(Code::NotUtf8, "key", format!("the key of a tombstone is not UTF-8: {error}"))
+    })?;
+    let playlist = id(Borrowed(key.into()), "key")?;
+    Ok(Event { at_ms: 0, change: Change::PlaylistDeleted { playlist } })
+}
+
 /// Decodes one record: a JSON object in UTF-8.
 pub fn decode(record: &[u8]) -> Result<Event<'_>, Rejection> {
     if record.len() > EVENT_BYTES_MAX {
