@@ -1,5 +1,7 @@
 //! Topics: making one, and counting its partitions.
 
+use std::time::{Duration, Instant};
+
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -8,6 +10,9 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::settings::{RECORD_BYTES_MAX, Role};
 use super::{ANSWER, Context, OpenError, Settings};
 use crate::log::PARTITIONS_MAX;
+
+/// How long to wait before asking again.
+const LATER: Duration = Duration::from_millis(20);
 
 /// Makes a topic that keeps everything and takes the largest events, replicated as the brokers' default says.
 /// False if there was one of that name already, which is left as it is.
@@ -33,7 +38,18 @@ pub fn create(settings: &Settings, topic: &str, partitions: u32) -> Result<bool,
     let answers = pollster::block_on(admin.create_topics([&new], &options))
         .map_err(|error| refused(error.to_string()))?;
     match answers.into_iter().next() {
-        Some(Ok(_)) => Ok(true),
+        Some(Ok(_)) => {
+            // Each broker hears of it a little later than the one that made it.
+            let begun = Instant::now();
+            let is_known = || {
+                let metadata = admin.inner().fetch_metadata(Some(topic), ANSWER);
+                metadata.is_ok_and(|found| found.topics().iter().any(|topic| !topic.partitions().is_empty()))
+            };
+            while !is_known() && begun.elapsed() < ANSWER {
+                std::thread::park_timeout(LATER);
+            }
+            Ok(true)
+        }
         Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
         Some(Err((_, code))) => Err(refused(code.to_string())),
         None => Err(refused("no answer".to_owned())),

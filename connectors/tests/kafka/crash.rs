@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use segue_connectors::log::{Log, Position};
 
-use crate::harness::{Broker, drain, open};
+use crate::broker::Broker;
+use crate::harness::{drain, open};
 use crate::suite::{LONG, record};
 
 const PARTITIONS: u32 = 2;

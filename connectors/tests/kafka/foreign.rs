@@ -15,7 +15,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use segue_connectors::kafka::dead_letters::{DeadLetterTopic, Refused};
 use segue_connectors::log::{Log, Position, Stored};
 
-use crate::harness::{admin, drain, eventually, open, produce, shared, topic, transactional};
+use crate::harness::{Written, admin, drain, eventually, open, produce, shared, topic, transactional};
 use crate::suite::{LONG, record, texts};
 
 fn stored(offset: u64, key: Option<&'static [u8]>, payload: Option<&'static [u8]>) -> Stored {
@@ -27,7 +27,7 @@ fn keys_and_payloads_are_as_they_were_written() {
     let settings = topic("as-written", 1);
     let log = open(&settings);
     let producer = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
-    let records: [(Option<&'static [u8]>, Option<&'static [u8]>); 5] = [
+    let records: [Written<'static>; 5] = [
         (Some(b"tombstone"), None),
         (None, Some(b"no key")),
         (Some(b""), Some(b"")),

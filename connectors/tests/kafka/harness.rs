@@ -1,7 +1,5 @@
-//! A broker, topics on it, and a client that is not the log.
+//! The broker that all tests share, topics on it, and a client that is not the log.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -9,56 +7,13 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use segue_connectors::kafka::{Kafka, Settings, topics};
+use segue_connectors::kafka::{Kafka, Settings};
 use segue_connectors::log::{Error, Log, Stored};
 
+use crate::broker::Broker;
 use crate::suite::LONG;
 
-/// A broker in a folder. It ends, and the folder goes, with this process.
-pub struct Broker {
-    folder: PathBuf,
-    pub address: String,
-}
-
 static SHARED: LazyLock<Broker> = LazyLock::new(Broker::start);
-
-fn services(arguments: &[&str], folder: &Path) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services");
-    let status = Command::new(script).args(arguments).arg(folder).status().unwrap();
-    assert!(status.success(), "{script} {arguments:?}");
-}
-
-impl Broker {
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let until = std::process::id().to_string();
-        services(&["up", "--only", "kafka", "--until", &until], &folder);
-        let env = std::fs::read_to_string(folder.join("services.env")).unwrap();
-        let address = env.lines().find_map(|line| line.strip_prefix("KAFKA_BROKERS=")).unwrap();
-        Broker { address: address.to_owned(), folder }
-    }
-
-    /// SIGKILL.
-    pub fn kill(&self) {
-        services(&["kill", "kafka"], &self.folder);
-    }
-
-    /// On the same port, with the same data.
-    pub fn restart(&self) {
-        services(&["restart", "kafka"], &self.folder);
-    }
-
-    pub fn settings(&self, topic: &str) -> Settings {
-        Settings { brokers: self.address.clone(), topic: topic.to_owned(), ..Settings::default() }
-    }
-
-    /// A new topic.
-    pub fn topic(&self, topic: &str, partitions: u32) -> Settings {
-        let settings = self.settings(topic);
-        assert!(topics::create(&settings, topic, partitions).unwrap(), "{topic} was there before");
-        settings
-    }
-}
 
 /// A new topic on the broker that all tests share.
 pub fn topic(name: &str, partitions: u32) -> Settings {
@@ -89,8 +44,11 @@ pub fn transactional(settings: &Settings) -> BaseProducer {
     producer
 }
 
+/// Key and payload.
+pub type Written<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Puts records on partition 0, as they are.
-pub fn produce(producer: &BaseProducer, topic: &str, records: &[(Option<&[u8]>, Option<&[u8]>)]) {
+pub fn produce(producer: &BaseProducer, topic: &str, records: &[Written<'_>]) {
     for (key, payload) in records {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(0);
         (record.key, record.payload) = (*key, *payload);

@@ -4,6 +4,8 @@
     reason = "clippy.toml allows it in tests, but clippy does not see that all of this file is one"
 )]
 
+#[path = "../broker/mod.rs"]
+mod broker;
 mod contract;
 mod crash;
 mod foreign;

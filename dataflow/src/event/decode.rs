@@ -279,6 +279,21 @@ fn duration(number: &serde_json::Number, field: impl Fn() -> String) -> Result<u
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_tombstone_deletes_the_playlist_of_its_key() {
+        let event = deletion(b"mpd:playlist:7").expect("a URI");
+        assert_eq!(event.change, Change::PlaylistDeleted { playlist: "mpd:playlist:7".into() });
+        for (key, code) in [
+            (&b""[..], Code::EmptyId),
+            (b"a\xff", Code::NotUtf8),
+            (b"a\nb", Code::ControlCharacter),
+            (&[b'x'; ID_BYTES_MAX + 1], Code::IdTooLong),
+        ] {
+            let refused = deletion(key).expect_err("no URI");
+            assert_eq!((refused.code, &*refused.field), (code, "key"));
+        }
+    }
+
     fn refused(json: &str) -> (Code, String) {
         let rejection = decode(json.as_bytes()).expect_err(json);
         (rejection.code, rejection.field)
