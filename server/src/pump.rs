@@ -1,4 +1,5 @@
-//! The pump: one thread a partition that reads the log and feeds the engine, from the first event on.
+//! The pump: one thread a partition that reads the log and feeds the engine, from the first event on. Each
+//! starts that of the next partition as soon as there is one: a topic may be given more of them.
 //!
 //! A record that is no event is dead-lettered and passed over; the offset moves on all the same.
 
@@ -20,7 +21,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// How long to wait for new events before looking whether it is time to stop.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Starts the pump of one partition.
+/// Starts the pumps from this partition on; the thread ends when all have ended.
 ///
 /// # Errors
 /// If the system gives no thread.
@@ -34,16 +35,33 @@ pub fn start(
     let (log, engine) = (Arc::clone(log), Arc::clone(engine));
     let (dead_letters, failure) = (Arc::clone(dead_letters), Arc::clone(failure));
     Builder::new().name(format!("pump-{partition}")).spawn(move || {
-        match run(partition, &*log, &engine, &dead_letters) {
+        let mut following = None;
+        let mut follow = || {
+            if following.is_none() && partition + 1 < log.partitions() {
+                match start(partition + 1, &log, &engine, &dead_letters, &failure) {
+                    Ok(pump) => following = Some(pump),
+                    Err(error) => failure.tell(format!("no thread for partition {}: {error}", partition + 1)),
+                }
+            }
+        };
+        match run(partition, &*log, &engine, &dead_letters, &mut follow) {
             Ok(()) | Err(Error::Closed) => {}
             Err(error) => failure.tell(format!("reading partition {partition} of the log: {error}")),
         }
+        drop(following.map(JoinHandle::join));
     })
 }
 
-fn run(partition: u32, log: &dyn Log, engine: &Engine, dead_letters: &DeadLetters) -> Result<(), Error> {
+fn run(
+    partition: u32,
+    log: &dyn Log,
+    engine: &Engine,
+    dead_letters: &DeadLetters,
+    follow: &mut dyn FnMut(),
+) -> Result<(), Error> {
     let mut offset = 0;
     loop {
+        follow();
         let Read { records, next } = log.read(partition, offset, BATCH_BYTES)?;
         if next == offset {
             log.wait(partition, offset, WAIT)?;

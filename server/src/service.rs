@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Raw};
 use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, folder_of};
+use segue_connectors::kafka::Kafka;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
@@ -36,7 +37,7 @@ pub struct Service {
     degraded: Mutex<Option<String>>,
     /// Turns of requests that write to the log.
     pub appends: Semaphore,
-    pumps: Mutex<Vec<JoinHandle<()>>>,
+    pumps: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Why the server cannot start: the operator mends it.
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The log or the dead letters in it.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// The log on Kafka.
+    #[error(transparent)]
+    Kafka(#[from] segue_connectors::kafka::OpenError),
     /// A log that is open cannot be read.
     #[error(transparent)]
     Read(#[from] segue_connectors::log::Error),
@@ -143,10 +147,13 @@ impl Service {
         let folder = &config.server.data_dir;
         std::fs::create_dir_all(folder)
             .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        let opened = Embedded::open(&folder_of(folder), LogOptions::default())?;
+        let log: Arc<dyn Log> = if config.kafka.brokers.is_empty() {
+            Arc::new(Embedded::open(&folder_of(folder), LogOptions::default())?.log)
+        } else {
+            Arc::new(Kafka::open(&config.kafka)?)
+        };
         let (dead_letters, _torn) = DeadLetters::open(&folder.join("dead_letters"))?;
         let dead_letters = Arc::new(dead_letters);
-        let log: Arc<dyn Log> = Arc::new(opened.log);
         let caught_up_at = (0..log.partitions()).map(|p| log.end(p)).collect::<Result<Vec<_>, _>>()?;
 
         let (sender, progress) = watch::channel(Progress::default());
@@ -159,13 +166,9 @@ impl Service {
         let engine =
             Arc::new(Engine::start(options, Arc::new(now_ms), observer).map_err(StartError::Engine)?);
         let failure = Arc::new(Failure::default());
-        let pumps = (0..log.partitions())
-            .map(|partition| {
-                pump::start(partition, &log, &engine, &dead_letters, &failure)
-                    .map_err(|source| StartError::Folder { path: folder.clone(), source })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let (pumps, appends) = (Mutex::new(pumps), Semaphore::new(config.limits.appends));
+        let pumps = pump::start(0, &log, &engine, &dead_letters, &failure)
+            .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
+        let (pumps, appends) = (Mutex::new(Some(pumps)), Semaphore::new(config.limits.appends));
         Ok(Arc::new(Service {
             config,
             log,
@@ -236,9 +239,8 @@ impl Service {
     /// By partition, the log's end and the first offset that answers do not include.
     pub fn offsets(&self) -> Vec<(u64, u64)> {
         let progress = self.progress.borrow().clone();
-        (0..self.log.partitions())
-            .map(|p| (self.log.end(p).unwrap_or(0), progress.next.get(p as usize).copied().unwrap_or(0)))
-            .collect()
+        let ends = self.log.recent_ends().into_iter().enumerate();
+        ends.map(|(p, end)| (end, progress.next.get(p).copied().unwrap_or(0))).collect()
     }
 
     /// Stops everything, in the order of the flow. What is acknowledged is on the log.
@@ -250,7 +252,7 @@ impl Service {
         self.log.close();
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
-        pumps.into_iter().for_each(|pump| drop(pump.join()));
+        drop(pumps.map(JoinHandle::join));
         result
     }
 }

@@ -146,12 +146,6 @@ impl Kafka {
         })
     }
 
-    /// By partition, where it ended at most about a second ago. Never waits, so it suits metrics. Empty as long
-    /// as nothing is known.
-    pub fn recent_ends(&self) -> Vec<u64> {
-        self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Tells Kafka how far the group (`group.id`) is, `next` by partition, for dashboards. Does not wait; what
     /// goes wrong is logged.
     pub fn commit(&self, next: &[u64]) {
@@ -220,6 +214,10 @@ impl Log for Kafka {
 
     fn end(&self, partition: u32) -> Result<u64, Error> {
         Ok(self.source.bounds(partition)?.1)
+    }
+
+    fn recent_ends(&self) -> Vec<u64> {
+        self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error> {
