@@ -4,6 +4,7 @@
 //! and can be read while the server runs. Every text in them has a limit: a record is refused for being
 //! too large, and must not be that here again.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use segue_dataflow::event::Code;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::embedded::{Embedded, OpenError, Opened, Options, TornTail};
@@ -148,21 +150,56 @@ impl DeadLetters {
     /// Those of [`Log::read`].
     pub fn list(&self, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, Error> {
         let mut letters = Vec::new();
-        let end = self.count()?;
-        let mut next = from;
-        while next < end && letters.len() < limit {
+        self.each(from, |number, letter| {
+            if letters.len() < limit {
+                letters.push((number, letter));
+            }
+            letters.len() < limit
+        })?;
+        Ok(letters)
+    }
+
+    /// Where the letters of one source are from: their positions in it. Reads all letters.
+    ///
+    /// # Errors
+    /// Those of [`Log::read`].
+    pub fn positions(&self, source: &str) -> Result<HashSet<String>, Error> {
+        #[derive(Deserialize)]
+        struct From {
+            source: String,
+            position: String,
+        }
+        let mut positions = HashSet::new();
+        self.each(0, |_, from: From| {
+            if from.source == source {
+                positions.insert(from.position);
+            }
+            true
+        })?;
+        Ok(positions)
+    }
+
+    /// Shows letters with their numbers, from number `from` on, as long as `show` wants more.
+    fn each<T: DeserializeOwned>(
+        &self,
+        from: u64,
+        mut show: impl FnMut(u64, T) -> bool,
+    ) -> Result<(), Error> {
+        let (mut next, end) = (from, self.count()?);
+        while next < end {
             for Stored { offset, payload, .. } in self.log.read(0, next, READ_BYTES)?.records {
                 let payload = payload.unwrap_or_default();
                 let letter = serde_json::from_slice(&payload).map_err(|error| Error::Corrupt {
                     path: self.path.clone(),
                     detail: format!("dead letter {offset}: {error}"),
                 })?;
-                letters.push((offset, letter));
+                if !show(offset, letter) {
+                    return Ok(());
+                }
                 next = offset + 1;
             }
         }
-        letters.truncate(limit);
-        Ok(letters)
+        Ok(())
     }
 
     /// How many letters there are.

@@ -46,6 +46,10 @@ fn letters_are_there_after_reopening() {
     assert_eq!(numbers(&letters.list(5, 2).unwrap()), [5, 6]);
     assert_eq!(numbers(&letters.list(40, 1).unwrap()), [0; 0]);
     assert_eq!(numbers(&letters.list(99, 1).unwrap()), [0; 0]);
+    assert_eq!(numbers(&letters.list(0, 0).unwrap()), [0; 0]);
+    letters.push(&[DeadLetter { source: "log".to_owned(), ..letter(7, b"") }]).unwrap();
+    assert_eq!(letters.positions("http").unwrap().len(), 40);
+    assert_eq!(letters.positions("log").unwrap(), ["7".to_owned()].into());
 }
 
 #[test]

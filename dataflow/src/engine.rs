@@ -1,8 +1,11 @@
 //! The dataflow of one worker, built from end to end, and one typed handle to it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use differential_dataflow::operators::arrange::arrangement::arrange_core;
+use differential_dataflow::trace::Span;
 use differential_dataflow::trace::implementations::ValBatcher;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -15,10 +18,11 @@ use crate::apply::apply;
 use crate::catalogue::{catalogue, popularity};
 use crate::edit::Edit;
 use crate::ids::{PlaylistId, TitleId, TrackId};
-use crate::query::{Answer, Desk, Hub, Query, rounds};
+use crate::query::{Answer, Board, Desk, Hub, Local, Query, rounds};
 use crate::settings::Settings;
-use crate::views::trace::View;
-use crate::views::{Shared, Views};
+use crate::views::batch::Batch;
+use crate::views::trace::Trace;
+use crate::views::{Books, Live, Views};
 
 /// Told of an event (its position on the log) that names an id another string has already, and why.
 pub type Refused = Rc<dyn Fn(u64, String)>;
@@ -30,25 +34,32 @@ pub struct Dataflow {
     edits: Input<Edit>,
     queries: Input<Query>,
     probe: ProbeHandle<u64>,
-    desk: Shared<Desk>,
-    hub: Shared<Hub>,
+    desk: Local<Desk>,
+    hub: Local<Hub>,
 }
 
 impl Dataflow {
-    /// Builds the dataflow. All workers must build the same, in the same order.
-    pub fn new(worker: &mut Worker, settings: Settings, refused: &Refused) -> Self {
-        let (home, peers) = (worker.index() as u64, worker.peers() as u64);
+    /// Builds the dataflow. All workers must build the same, in the same order. `board` is that of this
+    /// process, which has `local` of the workers.
+    pub fn new(
+        worker: &mut Worker,
+        local: usize,
+        settings: Settings,
+        refused: &Refused,
+        board: &Arc<Board>,
+    ) -> Self {
+        let (index, home, peers) = (worker.index() % local, worker.index() as u64, worker.peers() as u64);
         let (mut edits, mut queries, probe) = (Input::new(), Input::new(), ProbeHandle::new());
-        let desk = Rc::new(std::cell::RefCell::new(Desk::new(home, peers, settings)));
+        let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let hub = worker.dataflow::<u64, _, _>(|scope| {
             let applied = apply(edits.to_stream(scope), Rc::clone(refused));
             let (cards, counts) = catalogue(applied.notes, Rc::clone(refused));
-            let (popularity, counted) = popularity(counts, applied.counts);
+            let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
+            let counted = popularity(counts, applied.counts, Arc::clone(&counts_here), firsts);
 
             // No exchange: each worker keeps the part of every posting list that its own playlists make, so
             // no hot track sits on one worker, and all about a playlist is answered where it lives.
-            let entries =
-                applied.by_playlist.clone().as_collection(|playlist, track| (*track, *playlist)).inner;
+            let entries = by_track(applied.by_playlist.stream);
             let by_track = arrange_core::<_, _, ValBatcher<TrackId, PlaylistId, u64, i32>, _>(
                 entries,
                 Pipeline,
@@ -62,15 +73,14 @@ impl Dataflow {
                 ValBatcher::new,
             );
             let complete = scope.concatenate([counted, frontier(by_track.stream), frontier(by_title.stream)]);
-            let hub = Rc::new(std::cell::RefCell::new(Hub::new(Views {
-                by_playlist: View::new(applied.by_playlist.trace),
-                by_track: View::new(by_track.trace),
-                by_title: View::new(by_title.trace),
-                playlists: applied.playlists,
-                cards,
-                popularity,
-                totals: applied.totals,
-            })));
+            let live = Live {
+                by_playlist: Trace::new(applied.by_playlist.trace),
+                by_track: Trace::new(by_track.trace),
+                by_title: Trace::new(by_title.trace),
+                popularity: counts_here,
+                books: Books { playlists: applied.playlists, cards, totals: applied.totals },
+            };
+            let hub = Rc::new(RefCell::new(Hub::new(live, Arc::clone(board), index)));
             rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);
             complete.probe_with(&probe);
             hub
@@ -109,10 +119,32 @@ impl Dataflow {
         self.desk.borrow_mut().done.pop_front()
     }
 
+    /// Shows the views to readers on other threads, once everything through `epoch` is complete: see
+    /// [`Board::show`].
+    pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
+        self.hub.borrow_mut().show(epoch, tell);
+    }
+
     /// Looks at the views, for tests and measurements; none after the end.
     pub fn with_views<T>(&self, look: impl FnOnce(&Views) -> T) -> Option<T> {
         self.hub.borrow().views().map(look)
     }
+}
+
+/// Entries the other way round.
+fn by_track<'s>(
+    spans: StreamVec<'s, u64, Span<u64, Batch<PlaylistId, TrackId>>>,
+) -> StreamVec<'s, u64, ((TrackId, PlaylistId), u64, i32)> {
+    spans.unary::<CapacityContainerBuilder<Vec<_>>, _, _, _>(Pipeline, "Turn", |_cap, _info| {
+        move |input, output| {
+            input.for_each(|cap, spans| {
+                let mut session = output.session(&cap);
+                for batch in spans.drain(..).filter_map(|span| span.inner) {
+                    batch.scan(|playlist, track, time, diff| session.give(((track, playlist), time, diff)));
+                }
+            });
+        }
+    })
 }
 
 /// Passes nothing on but the frontier.

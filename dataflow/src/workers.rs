@@ -11,9 +11,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Thread;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded};
 use rustc_hash::FxHashMap;
 use timely::communication::WorkerGuards;
 use timely::dataflow::InputHandleVec;
@@ -23,8 +24,9 @@ use timely::worker::Worker;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
-use crate::query::{Answer, Query, Question};
+use crate::query::{Answer, Board, Query, Question};
 use crate::settings::Settings;
+use crate::views::batch::merge_when_idle;
 
 /// Entries that one epoch takes at the most while the log is far ahead.
 const EPOCH_ENTRIES_MAX: usize = 200_000;
@@ -48,6 +50,18 @@ pub struct Options {
     pub epoch_gap: Duration,
     /// The knobs of the engine.
     pub settings: Settings,
+    /// Who answers questions.
+    pub answers: Answers,
+}
+
+/// Who answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// So many threads that read what the workers show, as-of the newest epoch complete on all of them.
+    /// Possible while all workers are in this process.
+    Readers(usize),
+    /// The workers, as records in the dataflow, as-of an epoch that closes after the question.
+    Workers,
 }
 
 /// The current time in milliseconds since the Unix epoch. It may jump: epochs never go back.
@@ -106,6 +120,46 @@ pub struct Engine {
     mailboxes: Vec<Mailbox>,
     turn: AtomicUsize,
     guards: Mutex<Option<WorkerGuards<()>>>,
+    board: Arc<Board>,
+    readers: Option<Readers>,
+}
+
+/// Threads that answer questions from the board.
+struct Readers {
+    /// Taken to end the threads.
+    questions: Mutex<Option<Sender<(Question, Reply)>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Readers {
+    fn start(number: usize, board: &Arc<Board>) -> std::io::Result<Self> {
+        let (questions, asked) = bounded::<(Question, Reply)>(QUESTIONS_MAX);
+        let threads = (0..number.max(1)).map(|n| {
+            let (board, asked) = (Arc::clone(board), asked.clone());
+            std::thread::Builder::new().name(format!("reader-{n}")).spawn(move || {
+                for (question, reply) in asked {
+                    if let Some(answer) = board.answer(question) {
+                        reply(answer);
+                    }
+                }
+            })
+        });
+        let threads = Mutex::new(threads.collect::<Result<_, _>>()?);
+        Ok(Readers { questions: Mutex::new(Some(questions)), threads })
+    }
+
+    fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
+        let questions = lock(&self.questions).clone().ok_or(AskError::Stopped)?;
+        questions.try_send((question, reply)).map_err(|error| match error {
+            crossbeam_channel::TrySendError::Full(_) => AskError::Busy,
+            crossbeam_channel::TrySendError::Disconnected(_) => AskError::Stopped,
+        })
+    }
+
+    fn stop(&self) {
+        drop(lock(&self.questions).take());
+        lock(&self.threads).drain(..).for_each(|reader| drop(reader.join()));
+    }
 }
 
 /// The way to one worker. The token of `unpark` is kept, so what is sent between a worker's look and its
@@ -130,7 +184,11 @@ impl Engine {
         let (batches, feed) = sync_channel(BATCHES_MAX);
         let (post, mailboxes) = sync_channel(workers);
         let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
-        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let board = Arc::new(Board::new(workers, options.settings));
+        let shown = Arc::clone(&board);
+        let mut config = timely::Config::process(workers);
+        merge_when_idle(&mut config.worker);
+        let guards = timely::execute(config, move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
             let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
             let mailbox = (worker.index(), Mailbox { questions, thread: std::thread::current() });
@@ -140,14 +198,19 @@ impl Engine {
                 let observer = Arc::clone(&observer);
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
             };
-            let dataflow = Dataflow::new(worker, options.settings, &refused);
-            let (clock, observer) = (Arc::clone(&clock), Arc::clone(&observer));
-            Loop::new(worker, dataflow, options.epoch_gap, clock, observer, feed, commands).run(worker);
+            let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown);
+            let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));
+            Loop::new(worker, dataflow, options.epoch_gap, outside, feed, commands).run(worker);
         })?;
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);
         let mailboxes = all.into_iter().map(|(_, mailbox)| mailbox).collect();
-        Ok(Engine { batches, mailboxes, turn: AtomicUsize::new(0), guards: Mutex::new(Some(guards)) })
+        let readers = match options.answers {
+            Answers::Readers(number) => Some(Readers::start(number, &board).map_err(|e| e.to_string())?),
+            Answers::Workers => None,
+        };
+        let (turn, guards) = (AtomicUsize::new(0), Mutex::new(Some(guards)));
+        Ok(Engine { batches, mailboxes, turn, guards, board, readers })
     }
 
     /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
@@ -165,6 +228,9 @@ impl Engine {
     /// # Errors
     /// If too many questions are waiting, or the workers have ended.
     pub fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
+        if let Some(readers) = &self.readers {
+            return readers.ask(question, reply);
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mailbox = self.mailboxes.get(turn % self.mailboxes.len().max(1)).ok_or(AskError::Stopped)?;
         mailbox.questions.try_send(Command::Ask(question, reply)).map_err(|error| match error {
@@ -182,6 +248,8 @@ impl Engine {
     /// What a worker said in its panic.
     pub fn stop(&self) -> Result<(), String> {
         let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
+        self.board.close();
+        self.readers.iter().for_each(Readers::stop);
         for mailbox in self.mailboxes.iter().take(1) {
             // It fails only if the worker has ended already.
             let _ = mailbox.questions.send(Command::Stop);
@@ -199,12 +267,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Closed {
     epoch: u64,
     entries: usize,
-    next: Vec<u64>,
 }
 
 /// One worker's loop.
 struct Loop {
     dataflow: Dataflow,
+    board: Arc<Board>,
     gap: Duration,
     clock: Clock,
     observer: Arc<dyn Observer>,
@@ -231,8 +299,7 @@ impl Loop {
         worker: &mut Worker,
         mut dataflow: Dataflow,
         gap: Duration,
-        clock: Clock,
-        observer: Arc<dyn Observer>,
+        (clock, observer, board): (Clock, Arc<dyn Observer>, Arc<Board>),
         feed: Option<Receiver<Batch>>,
         commands: Receiver<Command>,
     ) -> Self {
@@ -247,6 +314,7 @@ impl Loop {
         dataflow.advance(clock().max(1));
         Loop {
             dataflow,
+            board,
             gap,
             clock,
             observer,
@@ -257,7 +325,8 @@ impl Loop {
             asked: 0,
             next: Vec::new(),
             entries: 0,
-            questions: false,
+            // So that there is an epoch to read as soon as can be.
+            questions: true,
             closed: VecDeque::new(),
             in_flight: 0,
             closes,
@@ -297,7 +366,7 @@ impl Loop {
                 self.close(goal);
                 since = Instant::now();
             }
-            self.report(worker.index());
+            self.report();
         }
     }
 
@@ -364,12 +433,15 @@ impl Loop {
         let entries = std::mem::take(&mut self.entries);
         self.in_flight += entries;
         self.questions = false;
-        self.closed.push_back(Closed { epoch, entries, next: self.next.clone() });
+        self.closed.push_back(Closed { epoch, entries });
+        if self.feed.is_some() {
+            self.board.fed(self.dataflow.open(), &self.next);
+        }
         self.dataflow.advance((self.clock)().max(epoch + 1));
     }
 
     /// Hands out answers, and tells what is complete.
-    fn report(&mut self, index: usize) {
+    fn report(&mut self) {
         while let Some((id, answer)) = self.dataflow.take_answer() {
             if let Some(reply) = self.replies.remove(&id) {
                 reply(answer);
@@ -380,8 +452,9 @@ impl Loop {
             last = self.closed.pop_front();
             self.in_flight -= last.as_ref().map_or(0, |closed| closed.entries);
         }
-        if let Some(Closed { epoch, next, .. }) = last.filter(|_| index == 0) {
-            self.observer.complete(&Progress { as_of: epoch, next });
+        if let Some(Closed { epoch, .. }) = last {
+            let observer = &self.observer;
+            self.dataflow.show(epoch, |as_of, next| observer.complete(&Progress { as_of, next }));
         }
     }
 }

@@ -106,6 +106,29 @@ fn a_server_that_is_gone_or_another_is_said_so() {
     assert!(matches!(target.send(&batch, &AtomicBool::new(true)), Err(TargetError::Interrupted)));
 }
 
+#[test]
+fn a_batch_of_which_nothing_is_taken_is_counted_and_the_next_one_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let refused = r#"{"accepted":0,"rejected":[{"index":0,"code":"id_taken","detail":"d"}]}"#;
+    let server = thread::spawn(move || {
+        serve(
+            &listener,
+            &[
+                ("202 Accepted", refused),
+                ("400 Bad Request", refused),
+                ("202 Accepted", r#"{"accepted":1,"rejected":[]}"#),
+            ],
+        )
+    });
+    let mut target = HttpTarget::new(base);
+    let mut batch = Batch::default();
+    batch.push(&event(1));
+    let receipts = [(); 3].map(|()| target.send(&batch, &AtomicBool::new(false)).unwrap());
+    assert_eq!(receipts.map(|receipt| (receipt.accepted, receipt.rejected.len())), [(0, 1), (0, 1), (1, 0)]);
+    server.join().unwrap();
+}
+
 /// Time passes only while somebody waits.
 #[derive(Default)]
 struct FakeClock(Duration);

@@ -1,15 +1,17 @@
-//! The admin port: health, readiness, metrics. On loopback unless configured otherwise.
+//! The admin port: health, readiness, metrics, dead letters. On loopback unless configured otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Deserialize;
 use serde_json::json;
 use warp::http::{Response, StatusCode};
 use warp::{Filter, Rejection, Reply};
 
 use crate::clock::now_ms;
+use crate::dead_letters::{self, PAGE_LETTERS_MAX};
 use crate::metrics;
 use crate::service::Service;
 
@@ -27,16 +29,33 @@ pub struct Admin {
     pub metrics: PrometheusHandle,
 }
 
+/// Which dead letters.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Page {
+    /// The first one's number.
+    from: u64,
+    /// At most so many, and at most [`PAGE_LETTERS_MAX`].
+    limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Page { from: 0, limit: PAGE_LETTERS_MAX }
+    }
+}
+
 impl Admin {
-    /// `/livez`, `/startupz`, `/readyz`, `/metrics`.
+    /// `/livez`, `/startupz`, `/readyz`, `/metrics`, `/dead-letters`.
     pub fn routes(self) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync {
         let admin = warp::any().map(move || self.clone());
         let path = |name: &'static str| warp::path(name).and(warp::path::end()).and(warp::get());
         let live = path("livez").map(|| "ok\n".to_owned().into_response());
         let startup = path("startupz").and(admin.clone()).map(|admin: Admin| admin.checks(false));
         let ready = path("readyz").and(admin.clone()).map(|admin: Admin| admin.checks(true));
-        let metrics = path("metrics").and(admin).map(|admin: Admin| admin.metrics());
-        live.or(startup).unify().or(ready).unify().or(metrics).unify()
+        let metrics = path("metrics").and(admin.clone()).map(|admin: Admin| admin.metrics());
+        let letters = path("dead-letters").and(admin).and(warp::query()).then(Admin::dead_letters);
+        live.or(startup).unify().or(ready).unify().or(metrics).unify().or(letters).unify()
     }
 
     fn as_of_age(&self) -> Duration {
@@ -56,7 +75,7 @@ impl Admin {
                 (age > AS_OF_AGE_MAX).then(|| format!("the newest answers are {} s old", age.as_secs()));
             checks.push(("serving", stopping));
             checks.push(("fresh", lagging));
-            checks.push(("log", service.degraded().or_else(|| service.failure())));
+            checks.push(("log", service.health.degraded().or_else(|| service.health.failure())));
         }
         let ok = checks.iter().all(|(_, matter)| matter.is_none());
         let shown: serde_json::Map<_, _> = checks
@@ -66,6 +85,19 @@ impl Admin {
         let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         warp::reply::with_status(warp::reply::json(&json!({"ready": ok, "checks": shown})), status)
             .into_response()
+    }
+
+    /// A page of dead letters, an array. What people sent: for operators only.
+    async fn dead_letters(self, Page { from, limit }: Page) -> warp::reply::Response {
+        let letters = Arc::clone(&self.service.dead_letters);
+        let page = tokio::task::spawn_blocking(move || dead_letters::page(&letters, from, limit)).await;
+        match page.map_err(anyhow::Error::from).flatten() {
+            Ok(page) => warp::reply::json(&page).into_response(),
+            Err(error) => {
+                let said = format!("{error:#}\n");
+                warp::reply::with_status(said, StatusCode::SERVICE_UNAVAILABLE).into_response()
+            }
+        }
     }
 
     fn metrics(&self) -> warp::reply::Response {

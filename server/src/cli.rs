@@ -43,8 +43,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Make up a data set.
     Generate(GenerateArgs),
-    /// Look at what was refused, and why. The server on this data folder must not be running.
-    DeadLetters(DeadLettersArgs),
+    /// Look at what was refused, and why, while the server runs or not.
+    DeadLetters(DeadLettersCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -78,6 +78,23 @@ pub struct ConfigArgs {
 }
 
 /// Look at what was refused.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DeadLettersCommand {
+    #[command(subcommand)]
+    pub command: Option<DeadLettersSubcommand>,
+    #[command(flatten)]
+    pub bare: DeadLettersArgs,
+}
+
+/// What to do with it.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersSubcommand {
+    /// Print it, the oldest first; so does the bare command.
+    List(DeadLettersArgs),
+}
+
+/// What of it.
 #[derive(Args, Debug)]
 pub struct DeadLettersArgs {
     #[command(flatten)]

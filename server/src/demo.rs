@@ -135,7 +135,7 @@ pub async fn to_try(running: &Running) -> Vec<String> {
     tokio::select! {
         // An error means that the server is stopping, which whoever waits for that will tell.
         _ = progress.wait_for(|progress| ends.iter().enumerate().all(|(p, end)| next(progress, p) >= *end)) => {}
-        _ = service.failed() => {}
+        _ = service.health.failed() => {}
     }
     let mut lines = vec![
         format!("curl -s http://{api}/v1/state"),

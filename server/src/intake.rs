@@ -38,6 +38,16 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
             Err(rejection) => rejected.push((index, rejection)),
         }
     }
+    let records = keys.iter().zip(payloads).map(|(key, payload)| Record { key, payload });
+    let started = Instant::now();
+    let positions =
+        service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| watch(service, error))?;
+    if !positions.is_empty() {
+        metrics::appended(started.elapsed());
+        metrics::accepted(positions.len());
+    }
+    // Only now: a batch that is sent again because the log did not take it leaves its letters once. If they
+    // cannot be written, the whole batch is to be sent again, which changes nothing for the events.
     if !rejected.is_empty() {
         let letters: Vec<_> = rejected
             .iter()
@@ -47,14 +57,6 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
             })
             .collect();
         service.dead_letters.push(&letters).inspect_err(|error| watch(service, error))?;
-    }
-    let records = keys.iter().zip(payloads).map(|(key, payload)| Record { key, payload });
-    let started = Instant::now();
-    let positions =
-        service.log.append(&records.collect::<Vec<_>>()).inspect_err(|error| watch(service, error))?;
-    if !positions.is_empty() {
-        metrics::appended(started.elapsed());
-        metrics::accepted(positions.len());
     }
     Ok(Taken { accepted: positions.len(), rejected, token: Token::of(&positions) })
 }
@@ -72,6 +74,35 @@ pub fn refuse(service: &Service, name: &str, code: Code, detail: &str, body: &[u
 /// Tells readiness of an error that stays until the server is started again.
 fn watch(service: &Service, error: &Error) {
     if matches!(error, Error::Unwritable { .. } | Error::Corrupt { .. }) {
-        service.degrade(error.to_string());
+        service.health.degrade(format!("no more events are taken: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use segue_connectors::faulty::{Faulty, Step};
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_batch_that_is_sent_again_leaves_its_letters_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        let mut service = Service::start(config).expect("it starts");
+        let faulty = Arc::new(Faulty::new(Arc::clone(&service.log)));
+        Arc::get_mut(&mut service).expect("nobody else has it yet").log = Arc::clone(&faulty) as _;
+        faulty.then([Step::FailBefore, Step::FailAfter]);
+        let good = r#"{"type":"playlist_deleted","playlist":"p","at":"2024-05-01T12:00:00Z"}"#;
+        let items = [Bytes::from_static(b"{}"), Bytes::from_static(good.as_bytes())];
+        let take = || take(&service, "test", "batch", &items);
+        assert!(matches!(take(), Err(Error::NotAppended { .. })));
+        assert!(matches!(take(), Err(Error::MaybeAppended { .. })));
+        assert_eq!(service.dead_letters.count(), Ok(0));
+        let taken = take().expect("the third time it works");
+        assert_eq!((taken.accepted, taken.rejected.len(), taken.rejected[0].0), (1, 1, 0));
+        assert_eq!(service.dead_letters.count(), Ok(1));
+        service.stop().expect("no worker panics");
     }
 }

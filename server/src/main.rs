@@ -1,15 +1,19 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] (log, [`pump`], engine), [`intake`] (how events get in), [`http`] (the REST API),
-//! [`admin`] (health and metrics), [`demo`].
+//! stop), [`service`] (log, [`pump`], engine, [`letterbox`]), [`intake`] (how events get in), [`http`] (the
+//! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 mod admin;
 mod cli;
 mod clock;
 mod config;
+mod dead_letters;
 mod demo;
+mod health;
 mod http;
 mod intake;
+mod letterbox;
 mod metrics;
+mod panics;
 mod pump;
 mod serve;
 mod service;
@@ -22,10 +26,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{Cli, Command, ConfigCommand, DeadLettersArgs, LogFormat};
+use cli::{Cli, Command, ConfigCommand, DeadLettersCommand, DeadLettersSubcommand, LogFormat};
 use config::Config;
 use demo::DemoArgs;
-use segue_connectors::dead_letters::{DeadLetters, Kept};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -41,7 +44,7 @@ const WRONG_USE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging(cli.log_format);
-    end_with_the_workers();
+    panics::end_the_process();
     match run(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -78,7 +81,11 @@ fn run(command: Command) -> anyhow::Result<u8> {
             }
             Ok(if written.interrupted { FAILED } else { DONE })
         }
-        Command::DeadLetters(args) => dead_letters(&args),
+        Command::DeadLetters(DeadLettersCommand { command, bare }) => {
+            let DeadLettersSubcommand::List(args) = command.unwrap_or(DeadLettersSubcommand::List(bare));
+            dead_letters::list(&args)?;
+            Ok(DONE)
+        }
         Command::Config(ConfigCommand::Check(args)) => {
             args.load(Vec::new())?;
             print("the configuration can be used")?;
@@ -135,29 +142,6 @@ async fn demonstrate(args: DemoArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn dead_letters(args: &DeadLettersArgs) -> anyhow::Result<u8> {
-    let (config, _) = args.source.load(cli::data_dir(args.data_dir.as_ref()))?;
-    let folder = config.server.data_dir.join("dead_letters");
-    anyhow::ensure!(folder.exists(), "{}: there are no dead letters here", folder.display());
-    let (letters, _) = DeadLetters::open(&folder)?;
-    for (number, letter) in letters.list(args.from, args.limit)? {
-        if args.json {
-            print(&serde_json::json!({"number": number, "letter": letter}).to_string())?;
-            continue;
-        }
-        let field = letter.field.as_deref().map(|field| format!(" in {field}")).unwrap_or_default();
-        print(&format!(
-            "{number}\t{}\t{}\t{}{field}: {}",
-            letter.source, letter.position, letter.code, letter.detail
-        ))?;
-        match &letter.raw.kept {
-            Kept::Text(text) => print(&format!("\t{text}"))?,
-            Kept::Base64(text) => print(&format!("\tbase64 {text}"))?,
-        }
-    }
-    Ok(DONE)
-}
-
 /// To standard output; an error there (a closed pipe, a full disk) is one of the command.
 fn print(line: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("writing to standard output")
@@ -188,22 +172,4 @@ fn logging(format: LogFormat) {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-}
-
-/// A worker that panics takes the process with it: shared fate, and a restart from the log.
-fn end_with_the_workers() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        if std::thread::current()
-            .name()
-            .is_some_and(|name| name.starts_with("timely:") || name.starts_with("pump"))
-        {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the other threads would wait for ever; the log survives it"
-            )]
-            std::process::exit(i32::from(FAILED));
-        }
-    }));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -50,6 +50,35 @@ pub enum ServeError {
     Failed(String),
 }
 
+/// Where a server listens: written to the ready file, and into its data folder for commands that look for it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The REST API.
+    pub api: SocketAddr,
+    /// Health, metrics, dead letters.
+    pub admin: SocketAddr,
+}
+
+impl Addresses {
+    fn file(data_dir: &Path) -> PathBuf {
+        data_dir.join("addresses.json")
+    }
+
+    /// Of the server that has this data folder open. After a crash they are those of the last one.
+    ///
+    /// # Errors
+    /// If there is none, or it does not listen yet.
+    pub fn of(data_dir: &Path) -> std::io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(Self::file(data_dir))?)?)
+    }
+
+    fn write(&self, path: &Path) -> Result<(), ServeError> {
+        let text = serde_json::to_vec(self).map_err(std::io::Error::from);
+        text.and_then(|text| std::fs::write(path, text))
+            .map_err(|source| ServeError::ReadyFile { path: path.to_owned(), source })
+    }
+}
+
 /// A server that listens.
 pub struct Running {
     /// What it serves.
@@ -75,6 +104,8 @@ pub async fn start(config: Config, ready_file: Option<&Path>) -> Result<Running,
     let [Ok(api_address), Ok(admin_address)] = addresses else {
         return Err(setup("listeners", "the system does not tell their addresses".into()));
     };
+    let addresses = Addresses { api: api_address, admin: admin_address };
+    let data_dir = config.server.data_dir.clone();
     let drain = Duration::from_millis(config.server.drain_ms);
     let signal = signals().map_err(|e| setup("signals", e.to_string()))?;
     let service = tokio::task::spawn_blocking(move || Service::start(config))
@@ -104,10 +135,9 @@ pub async fn start(config: Config, ready_file: Option<&Path>) -> Result<Running,
         }
         admin_task.abort();
     });
+    addresses.write(&Addresses::file(&data_dir))?;
     if let Some(path) = ready_file {
-        let text = json!({"api": api_address, "admin": admin_address}).to_string();
-        std::fs::write(path, text)
-            .map_err(|source| ServeError::ReadyFile { path: path.to_owned(), source })?;
+        addresses.write(path)?;
     }
     tracing::info!("listening on http://{api_address}, admin on http://{admin_address}");
     Ok(Running { service, api: api_address, interrupted, done, stop, signal })
@@ -121,7 +151,7 @@ impl Running {
     pub async fn until_stopped(self) -> Result<(), ServeError> {
         let failure = tokio::select! {
             () = once(self.signal.clone()) => None,
-            reason = self.service.failed() => Some(reason),
+            reason = self.service.health.failed() => Some(reason),
         };
         tracing::info!("stopping");
         self.stop.send_replace(true);
@@ -130,6 +160,8 @@ impl Running {
         let service = Arc::clone(&self.service);
         let stopped = tokio::task::spawn_blocking(move || service.stop()).await;
         let stopped = stopped.unwrap_or_else(|e| Err(e.to_string()));
+        // One that is left over is overwritten by the next server.
+        let _ = std::fs::remove_file(Addresses::file(&self.service.config.server.data_dir));
         match failure.or(stopped.err()) {
             Some(reason) => Err(ServeError::Failed(reason)),
             None => Ok(()),

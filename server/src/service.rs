@@ -1,24 +1,25 @@
 //! A running segue: log, engine, dead letters, and the threads between them.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Raw};
-use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, folder_of};
+use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, SyncMode, folder_of};
 use segue_connectors::kafka::Kafka;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
 use segue_dataflow::settings::Settings;
-use segue_dataflow::workers::{AskError, Engine, Observer, Options, Progress};
+use segue_dataflow::workers::{Answers, AskError, Engine, Observer, Options, Progress};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::{metrics, pump};
+use crate::health::Health;
+use crate::letterbox::{self, Letterbox};
+use crate::{dead_letters, pump};
 
 /// Everything that runs, shared by whoever serves it.
 pub struct Service {
@@ -33,8 +34,9 @@ pub struct Service {
     engine: Arc<Engine>,
     /// The log's end when the server started: until answers are there, nothing is answered.
     caught_up_at: Vec<u64>,
-    failure: Arc<Failure>,
-    degraded: Mutex<Option<String>>,
+    /// What has gone wrong.
+    pub health: Arc<Health>,
+    letterbox: Arc<Letterbox>,
     /// Turns of requests that write to the log.
     pub appends: Semaphore,
     pumps: Mutex<Option<JoinHandle<()>>>,
@@ -65,35 +67,10 @@ pub enum StartError {
     Engine(String),
 }
 
-/// The first thing that went wrong for good: readiness tells it, and the process ends.
-#[derive(Default)]
-pub struct Failure {
-    reason: Mutex<Option<String>>,
-    stopping: AtomicBool,
-    news: tokio::sync::Notify,
-}
-
-impl Failure {
-    /// Remembers the first reason and wakes whoever waits for one.
-    pub fn tell(&self, reason: String) {
-        if self.stopping.load(Ordering::SeqCst) {
-            return;
-        }
-        tracing::error!("{reason}");
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-        self.news.notify_waiters();
-    }
-
-    /// The reason, if there is one.
-    pub fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// Hands what the engine says to whoever waits for it.
 struct Watcher {
     progress: watch::Sender<Progress>,
-    dead_letters: Arc<DeadLetters>,
+    letterbox: Arc<Letterbox>,
 }
 
 impl Observer for Watcher {
@@ -102,12 +79,8 @@ impl Observer for Watcher {
     }
 
     fn refused(&self, seq: u64, detail: String) {
-        metrics::rejected("id_taken");
-        let letter = letter(Code::IdTaken, "", detail, ("log", seq.to_string()), b"");
-        // As rare as two strings with one 64-bit hash, so its fsync may hold this worker up.
-        if let Err(error) = self.dead_letters.push(&[letter]) {
-            tracing::error!("event at {seq} names a taken id and could not be dead-lettered: {error}");
-        }
+        let position = pump::position_of(seq).to_string();
+        self.letterbox.put(letter(Code::IdTaken, "", detail, (letterbox::LOG, position), b""));
     }
 }
 
@@ -148,26 +121,29 @@ impl Service {
         std::fs::create_dir_all(folder)
             .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
         let log: Arc<dyn Log> = if config.kafka.brokers.is_empty() {
-            Arc::new(Embedded::open(&folder_of(folder), LogOptions::default())?.log)
+            let sync = if config.server.fsync { SyncMode::Fsync } else { SyncMode::Os };
+            Arc::new(Embedded::open(&folder_of(folder), LogOptions { sync, ..LogOptions::default() })?.log)
         } else {
             Arc::new(Kafka::open(&config.kafka)?)
         };
-        let (dead_letters, _torn) = DeadLetters::open(&folder.join("dead_letters"))?;
+        let (dead_letters, _torn) = DeadLetters::open(&dead_letters::folder_of(folder))?;
         let dead_letters = Arc::new(dead_letters);
         let caught_up_at = (0..log.partitions()).map(|p| log.end(p)).collect::<Result<Vec<_>, _>>()?;
 
         let (sender, progress) = watch::channel(Progress::default());
-        let observer = Arc::new(Watcher { progress: sender, dead_letters: Arc::clone(&dead_letters) });
+        let health = Arc::new(Health::default());
+        let no_thread = |source| StartError::Folder { path: folder.clone(), source };
+        let letterbox = Arc::new(Letterbox::open(&dead_letters, &health).map_err(no_thread)?);
+        let observer = Arc::new(Watcher { progress: sender, letterbox: Arc::clone(&letterbox) });
         let options = Options {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
             settings: Settings { recommend: config.recommend, neighbours: config.neighbours },
+            answers: Answers::Readers(config.dataflow.readers),
         };
         let engine =
             Arc::new(Engine::start(options, Arc::new(now_ms), observer).map_err(StartError::Engine)?);
-        let failure = Arc::new(Failure::default());
-        let pumps = pump::start(0, &log, &engine, &dead_letters, &failure)
-            .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
+        let pumps = pump::start(0, &log, &engine, &letterbox, &health).map_err(no_thread)?;
         let (pumps, appends) = (Mutex::new(Some(pumps)), Semaphore::new(config.limits.appends));
         Ok(Arc::new(Service {
             config,
@@ -176,8 +152,8 @@ impl Service {
             progress,
             engine,
             caught_up_at,
-            failure,
-            degraded: Mutex::new(None),
+            health,
+            letterbox,
             appends,
             pumps,
         }))
@@ -188,33 +164,6 @@ impl Service {
         let progress = self.progress.borrow();
         let next = |partition: usize| progress.next.get(partition).copied().unwrap_or(0);
         progress.as_of > 0 && self.caught_up_at.iter().enumerate().all(|(p, end)| next(p) >= *end)
-    }
-
-    /// What has gone wrong for good, if anything.
-    pub fn failure(&self) -> Option<String> {
-        self.failure.reason()
-    }
-
-    /// The log takes no more events: questions are still answered, readiness tells the reason.
-    pub fn degrade(&self, reason: String) {
-        tracing::error!("no more events are taken: {reason}");
-        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-    }
-
-    /// Why no more events are taken, if so.
-    pub fn degraded(&self) -> Option<String> {
-        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Waits until something has gone wrong for good.
-    pub async fn failed(&self) -> String {
-        loop {
-            let news = self.failure.news.notified();
-            if let Some(reason) = self.failure.reason() {
-                return reason;
-            }
-            news.await;
-        }
     }
 
     /// Asks as-of the present.
@@ -248,11 +197,65 @@ impl Service {
     /// # Errors
     /// What a worker said in its panic.
     pub fn stop(&self) -> Result<(), String> {
-        self.failure.stopping.store(true, Ordering::SeqCst);
+        self.health.stopping();
         self.log.close();
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
         drop(pumps.map(JoinHandle::join));
+        self.letterbox.close();
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    /// What `GET /v1/state` says: status, code, and whether it says when to come again.
+    async fn state(url: &str) -> (u16, String, bool) {
+        let url = url.to_owned();
+        let asked = tokio::task::spawn_blocking(move || {
+            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let mut reply = agent.get(url).call().expect("an answer");
+            let body = reply.body_mut().read_to_string().expect("text");
+            let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            let code = body["code"].as_str().unwrap_or_default().to_owned();
+            (reply.status().as_u16(), code, reply.headers().contains_key("retry-after"))
+        });
+        asked.await.expect("no panic")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_question_too_many_is_told_to_come_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        config.dataflow.readers = 1;
+        let service = Service::start(config).expect("it starts");
+        service.progress.clone().wait_for(|progress| progress.as_of > 0).await.expect("it runs");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/v1/state", listener.local_addr().expect("an address"));
+        let server = warp::serve(crate::http::routes(Arc::clone(&service))).incoming(listener).run();
+        let server = tokio::spawn(server);
+        assert_eq!(state(&url).await, (200, String::new(), false));
+
+        // The only reader is held up by whoever takes an answer; questions come up to the bound.
+        let ((came, comes), (release, released)) = (sync_channel(1), sync_channel::<()>(0));
+        let hold = move |_| {
+            came.send(()).expect("the test waits");
+            let _ = released.recv();
+        };
+        service.engine.ask(Question::State, Box::new(hold)).expect("not busy");
+        tokio::task::spawn_blocking(move || comes.recv()).await.expect("no panic").expect("held");
+        let full = (0..100_000).find_map(|_| service.engine.ask(Question::State, Box::new(|_| {})).err());
+        assert_eq!(full, Some(AskError::Busy));
+        assert_eq!(state(&url).await, (503, "busy".to_owned(), true));
+        drop(release);
+        let again = async { while state(&url).await.0 != 200 {} };
+        tokio::time::timeout(Duration::from_secs(60), again).await.expect("it answers again");
+        server.abort();
+        service.stop().expect("no worker panics");
     }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use segue_connectors::log::Position;
 use segue_dataflow::workers::Progress;
 
-/// By partition, the offset after the last event meant. Shown as `v1-partition.offset-…`.
+/// By partition, the offset after the last event meant. Shown as `v1-partition.offset-…`; of no
+/// events, `v1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Token(Vec<(u32, u64)>);
 
@@ -47,7 +48,11 @@ impl FromStr for Token {
     type Err = BadToken;
 
     fn from_str(text: &str) -> Result<Self, BadToken> {
-        let parts = text.strip_prefix("v1-").ok_or(BadToken)?.split('-').map(|part| {
+        let parts = text.strip_prefix("v1").ok_or(BadToken)?;
+        if parts.is_empty() {
+            return Ok(Token::default());
+        }
+        let parts = parts.strip_prefix('-').ok_or(BadToken)?.split('-').map(|part| {
             let (partition, next) = part.split_once('.').ok_or(BadToken)?;
             Ok((partition.parse().map_err(|_| BadToken)?, next.parse().map_err(|_| BadToken)?))
         });
@@ -68,7 +73,10 @@ mod tests {
         let visible = |next: &[u64]| token.is_visible(&Progress { as_of: 1, next: next.to_vec() });
         assert!(visible(&[8, 5]) && visible(&[9, 9, 1]));
         assert!(!visible(&[8, 4]) && !visible(&[8]) && !visible(&[]));
-        for bad in ["", "v1", "v1-", "v2-0.1", "v1-0", "v1-x.1", "v1-0.1-", "v1-0.-1"] {
+        // No events at all are always visible.
+        assert_eq!((Token::of(&[]).to_string(), "v1".parse()), ("v1".to_owned(), Ok(Token::default())));
+        assert!(Token::default().is_visible(&Progress::default()));
+        for bad in ["", "v", "v1-", "v10.1", "v2-0.1", "v1-0", "v1-x.1", "v1-0.1-", "v1-0.-1"] {
             assert_eq!(bad.parse::<Token>(), Err(BadToken), "{bad:?}");
         }
     }

@@ -1,7 +1,5 @@
 //! What an edit does to one playlist: pure, one playlist at a time, one edit after the other.
 
-use std::rc::Rc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::edit::{Mentions, Names, PlaylistOp};
@@ -22,7 +20,7 @@ pub struct Playlist {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
     /// URI and title. Its number of entries is set by [`Draft::seal`].
-    pub card: Option<Rc<Playlist>>,
+    pub card: Option<Playlist>,
     /// Tracks, ascending.
     pub tracks: Vec<TrackId>,
 }
@@ -42,7 +40,7 @@ impl Draft {
     pub fn apply(&mut self, uri: &str, op: PlaylistOp, mut say: impl FnMut(TrackId, Said<'_>)) {
         match op {
             PlaylistOp::Put { title, tracks } => {
-                self.card = Some(Rc::new(Playlist { uri: uri.into(), title, entries: 0 }));
+                self.card = Some(Playlist { uri: uri.into(), title, entries: 0 });
                 self.replace(&tracks, say);
             }
             PlaylistOp::Titled(title) => self.card(uri).title = Some(title),
@@ -94,16 +92,14 @@ impl Draft {
 
     /// The card to be changed; a playlist comes to be by being named.
     fn card(&mut self, uri: &str) -> &mut Playlist {
-        let card =
-            self.card.get_or_insert_with(|| Rc::new(Playlist { uri: uri.into(), title: None, entries: 0 }));
-        Rc::make_mut(card)
+        self.card.get_or_insert_with(|| Playlist { uri: uri.into(), title: None, entries: 0 })
     }
 
     /// Brings the number of entries up to date.
     pub fn seal(&mut self) {
         let entries = self.tracks.len() as u32;
-        if let Some(card) = self.card.as_mut().filter(|card| card.entries != entries) {
-            Rc::make_mut(card).entries = entries;
+        if let Some(card) = &mut self.card {
+            card.entries = entries;
         }
     }
 }

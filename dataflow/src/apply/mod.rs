@@ -9,6 +9,7 @@ mod draft;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use differential_dataflow::logging::DifferentialEventBuilder;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
@@ -32,6 +33,7 @@ use crate::engine::Refused;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::title;
 use crate::views::Shared;
+use crate::views::batch::Batch;
 use crate::views::book::Book;
 use crate::views::trace::{Spine, Trace, View};
 
@@ -46,6 +48,15 @@ pub struct Totals {
     pub digest: Digest,
 }
 
+impl Totals {
+    /// Adds those of other playlists.
+    pub fn add(&mut self, others: &Totals) {
+        self.playlists += others.playlists;
+        self.entries += others.entries;
+        self.digest += others.digest;
+    }
+}
+
 /// A change of one of the counts that every worker has.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Count {
@@ -58,7 +69,7 @@ pub enum Count {
 /// What comes out of `apply`.
 pub struct Applied<'s> {
     /// Playlist → track.
-    pub by_playlist: Arranged<'s, Trace<PlaylistId, TrackId>>,
+    pub by_playlist: Arranged<'s, TraceAgent<Spine<PlaylistId, TrackId>>>,
     /// (Title or word, playlist) changes, of this worker's playlists.
     pub titles: StreamVec<'s, u64, ((TitleId, PlaylistId), u64, i32)>,
     /// What the edits mean to the tracks, on the way to their owners.
@@ -66,7 +77,7 @@ pub struct Applied<'s> {
     /// Changes of the number of playlists.
     pub counts: StreamVec<'s, u64, Count>,
     /// Playlist → URI, title, entries.
-    pub playlists: Shared<Book<PlaylistId, Rc<Playlist>>>,
+    pub playlists: Shared<Book<PlaylistId, Playlist>>,
     /// Sums over this worker's playlists.
     pub totals: Shared<Book<(), Totals>>,
 }
@@ -103,9 +114,9 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
         spine.set_exert_logic(logic.clone());
     }
     let (trace, mut writer) = TraceAgent::new(spine, info, logger);
-    let mut view = Some(View::new(trace.clone()));
+    let mut own = Some(Trace::new(trace.clone()));
     let (playlists, totals) = <(Shared<Book<_, _>>, Shared<Book<_, _>>)>::default();
-    let (own_playlists, own_totals) = (Rc::clone(&playlists), Rc::clone(&totals));
+    let (own_playlists, own_totals) = (Arc::clone(&playlists), Arc::clone(&totals));
 
     builder.build(move |_initial| {
         let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
@@ -126,7 +137,7 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
             if lower != upper {
                 let mut step = Step {
                     peers,
-                    playlists: &mut own_playlists.borrow_mut(),
+                    playlists: &mut own_playlists.write(),
                     refused: &refused,
                     builder: ValBuilder::default(),
                     changed: BTreeMap::new(),
@@ -137,21 +148,21 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
                     caps.insert(epoch, held);
                     ready.extend(edits.into_iter().map(|edit| (epoch, edit)));
                 }
-                if let Some(view) = view.as_mut() {
-                    view.refresh();
-                    step.run(view, ready);
+                if let Some(own) = own.as_mut() {
+                    own.refresh();
+                    step.run(own.view(), ready);
                 }
                 let batch = step.builder.done();
                 match (batch, caps.values().next()) {
                     (Some(batch), Some([cap, ..])) => {
                         let desc = Description::new(lower.clone(), upper.clone(), Antichain::from_elem(0));
-                        let span = Span::new(desc, Some(Rc::new(batch)));
+                        let span = Span::new(desc, Some(Batch::from(batch)));
                         writer.insert(span.clone(), Stamp::from_elem(*cap.time()));
                         batches_out.activate().session(cap).give(span);
                     }
                     _ => writer.seal(upper.clone()), // time passed, nothing changed
                 }
-                let mut totals = own_totals.borrow_mut();
+                let mut totals = own_totals.write();
                 for (epoch, changed) in step.changed {
                     let Some([_, notes, titles, counts]) = caps.get(&epoch) else { continue };
                     let before = totals.newest(&()).copied().unwrap_or_default();
@@ -163,8 +174,8 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
                     }
                 }
                 match upper.as_option() {
-                    Some(since) => view.iter_mut().for_each(|view| view.hold(*since)),
-                    None => view = None,
+                    Some(since) => own.iter_mut().for_each(|own| own.hold(*since)),
+                    None => own = None,
                 }
                 lower = upper;
             }
@@ -196,7 +207,7 @@ impl Changed {
 /// One advance of the frontier: the edits of some epochs, playlist by playlist.
 struct Step<'a> {
     peers: u64,
-    playlists: &'a mut Book<PlaylistId, Rc<Playlist>>,
+    playlists: &'a mut Book<PlaylistId, Playlist>,
     refused: &'a Refused,
     builder: ValBuilder<PlaylistId, TrackId, u64, i32>,
     changed: BTreeMap<u64, Changed>,

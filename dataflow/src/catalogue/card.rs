@@ -1,29 +1,31 @@
-//! What the catalogue knows of one track: pure, one note after the other.
+//! What the catalogue knows of one track: packed, since there are millions.
 
-use std::rc::Rc;
-
-use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
-use crate::edit::{Names, Party};
+use super::parties::{Parties, PartyNo};
+use crate::edit::Names;
 
 /// A track's URI and names. Inline names came with entries and go with the last of them; described ones
 /// came by themselves and stay until forgotten. Of each field the newer of the two is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Card {
-    /// Its URI.
-    pub uri: Box<str>,
-    inline: Option<Box<Known>>,
-    described: Option<Box<Known>>,
+pub struct Card(Box<[u8]>);
+
+/// What is packed in a card.
+#[derive(Default, Serialize, Deserialize)]
+struct Fields<'a> {
+    uri: &'a str,
+    #[serde(borrow)]
+    inline: Option<Known<'a>>,
+    described: Option<Known<'a>>,
     described_last: bool,
 }
 
-/// As [`Names`], with artists and albums shared between tracks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
-    name: Option<Box<str>>,
-    artist: Option<Rc<Party>>,
-    album: Option<Rc<Party>>,
+/// As [`Names`], with artists and albums by number.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct Known<'a> {
+    name: Option<&'a str>,
+    artist: Option<PartyNo>,
+    album: Option<PartyNo>,
     duration_ms: Option<u32>,
 }
 
@@ -45,107 +47,96 @@ pub enum Source {
     Described,
 }
 
+impl<'a> Fields<'a> {
+    /// Packing fails only where memory does.
+    fn pack(&self) -> Card {
+        Card(postcard::to_allocvec(self).unwrap_or_default().into_boxed_slice())
+    }
+
+    fn of(&mut self, source: Source) -> &mut Option<Known<'a>> {
+        match source {
+            Source::Inline => &mut self.inline,
+            Source::Described => &mut self.described,
+        }
+    }
+
+    /// Older, newer.
+    fn by_age(&self) -> [Option<Known<'a>>; 2] {
+        if self.described_last { [self.inline, self.described] } else { [self.described, self.inline] }
+    }
+}
+
 impl Card {
     /// A track of which only the URI is known.
     pub fn new(uri: &str) -> Self {
-        Card { uri: uri.into(), inline: None, described: None, described_last: false }
+        Fields { uri, ..Fields::default() }.pack()
     }
 
-    /// Whether [`Card::learn`] would change anything.
-    pub fn knows(&self, names: &Names, source: Source) -> bool {
+    fn fields(&self) -> Fields<'_> {
+        postcard::from_bytes(&self.0).unwrap_or_default()
+    }
+
+    /// The card with every field that `names` has taken over; none if it has all of them already.
+    pub fn learn(&self, names: &Names, source: Source, parties: &mut Parties) -> Option<Card> {
+        let mut fields = self.fields();
         let described = source == Source::Described;
-        let known = if described { &self.described } else { &self.inline };
-        self.described_last == described && known.as_ref().is_some_and(|known| known.covers(names))
+        let last = std::mem::replace(&mut fields.described_last, described);
+        let slot = fields.of(source);
+        let known = slot.unwrap_or_default();
+        let new = Known {
+            name: names.name.as_deref().or(known.name),
+            artist: names.artist.as_ref().map(|artist| parties.number(artist)).or(known.artist),
+            album: names.album.as_ref().map(|album| parties.number(album)).or(known.album),
+            duration_ms: names.duration_ms.or(known.duration_ms),
+        };
+        let same = slot.replace(new).is_some_and(|known| known.is(&new)) && last == described;
+        (!same).then(|| fields.pack())
     }
 
-    /// Takes over every field that `names` has.
-    pub fn learn(&mut self, names: Names, source: Source, parties: &mut Parties) {
-        self.described_last = source == Source::Described;
-        let known = if self.described_last { &mut self.described } else { &mut self.inline };
-        known.get_or_insert_default().overlay(names, parties);
-    }
-
-    /// Drops the names from `source`.
-    pub fn forget(&mut self, source: Source) {
-        self.described_last = source == Source::Inline;
-        let known = if source == Source::Described { &mut self.described } else { &mut self.inline };
-        *known = None;
+    /// The card without the names from `source`; none if there are none.
+    pub fn forget(&self, source: Source) -> Option<Card> {
+        let mut fields = self.fields();
+        fields.described_last = source == Source::Inline;
+        fields.of(source).take().map(|_| fields.pack())
     }
 
     /// Whether names from `source` are there.
     pub fn has(&self, source: Source) -> bool {
-        if source == Source::Described { self.described.is_some() } else { self.inline.is_some() }
+        self.fields().of(source).is_some()
+    }
+
+    /// The artists and albums it names.
+    pub fn parties(&self) -> impl Iterator<Item = PartyNo> {
+        self.fields().by_age().into_iter().flatten().flat_map(|known| [known.artist, known.album]).flatten()
     }
 
     /// The track as an answer shows it.
-    pub fn shown(&self) -> TrackCard {
-        let (older, newer) = if self.described_last {
-            (&self.inline, &self.described)
-        } else {
-            (&self.described, &self.inline)
-        };
+    pub fn shown(&self, parties: &Parties) -> TrackCard {
+        let fields = self.fields();
         let mut names = Names::default();
-        for known in [older, newer].into_iter().flatten() {
-            names.overlay(known.names());
+        for known in fields.by_age().into_iter().flatten() {
+            names.overlay(Names {
+                name: known.name.map(Into::into),
+                artist: known.artist.and_then(|no| parties.get(no)),
+                album: known.album.and_then(|no| parties.get(no)),
+                duration_ms: known.duration_ms,
+            });
         }
-        TrackCard { uri: self.uri.clone(), names }
+        TrackCard { uri: fields.uri.into(), names }
     }
 }
 
-impl Known {
-    fn covers(&self, names: &Names) -> bool {
-        let party = |ours: &Option<Rc<Party>>, theirs: &Option<Party>| {
-            theirs.is_none() || ours.as_deref() == theirs.as_ref()
-        };
-        (names.name.is_none() || self.name == names.name)
-            && party(&self.artist, &names.artist)
-            && party(&self.album, &names.album)
-            && (names.duration_ms.is_none() || self.duration_ms == names.duration_ms)
-    }
-
-    fn overlay(&mut self, names: Names, parties: &mut Parties) {
-        self.name = names.name.or(self.name.take());
-        self.artist = names.artist.map(|party| parties.share(party)).or(self.artist.take());
-        self.album = names.album.map(|party| parties.share(party)).or(self.album.take());
-        self.duration_ms = names.duration_ms.or(self.duration_ms);
-    }
-
-    fn names(&self) -> Names {
-        Names {
-            name: self.name.clone(),
-            artist: self.artist.as_deref().cloned(),
-            album: self.album.as_deref().cloned(),
-            duration_ms: self.duration_ms,
-        }
-    }
-}
-
-/// Artists and albums in use, so that tracks share them. The unused ones are swept out each time their
-/// number has doubled.
-#[derive(Default)]
-pub struct Parties {
-    all: FxHashSet<Rc<Party>>,
-    sweep_at: usize,
-}
-
-impl Parties {
-    fn share(&mut self, party: Party) -> Rc<Party> {
-        if let Some(known) = self.all.get(&party) {
-            return Rc::clone(known);
-        }
-        if self.all.len() >= self.sweep_at {
-            self.all.retain(|party| Rc::strong_count(party) > 1);
-            self.sweep_at = (2 * self.all.len()).max(1024);
-        }
-        let party = Rc::new(party);
-        self.all.insert(Rc::clone(&party));
-        party
+impl Known<'_> {
+    fn is(&self, other: &Known<'_>) -> bool {
+        (self.name, self.artist, self.album, self.duration_ms)
+            == (other.name, other.artist, other.album, other.duration_ms)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::Party;
 
     fn names(name: &str, artist: Option<&str>) -> Names {
         let artist = artist.map(|a| Party { uri: a.into(), name: None });
@@ -154,27 +145,20 @@ mod tests {
 
     #[test]
     fn the_newest_of_each_field_is_shown_and_each_source_forgets_its_own() {
-        let (mut card, mut parties) = (Card::new("t"), Parties::default());
-        card.learn(names("old", Some("a")), Source::Described, &mut parties);
-        card.learn(names("new", None), Source::Inline, &mut parties);
-        assert_eq!(card.shown().names, names("new", Some("a")));
-        assert!(card.knows(&names("new", None), Source::Inline));
-        assert!(!card.knows(&names("old", None), Source::Described), "it would be the newer one");
-        card.forget(Source::Inline);
-        assert_eq!(card.shown().names, names("old", Some("a")));
-        assert!(card.has(Source::Described) && !card.has(Source::Inline));
-        card.forget(Source::Described);
-        assert_eq!(card, Card::new("t"));
-    }
-
-    #[test]
-    fn parties_that_nobody_uses_are_swept_out() {
         let mut parties = Parties::default();
-        let kept = parties.share(Party { uri: "kept".into(), name: None });
-        for i in 0..10_000 {
-            drop(parties.share(Party { uri: format!("{i}").into(), name: None }));
-        }
-        assert!(parties.all.len() <= 1025, "{}", parties.all.len());
-        assert!(Rc::ptr_eq(&kept, &parties.share(Party { uri: "kept".into(), name: None })));
+        let mut learn = |card: &Card, names, source| card.learn(&names, source, &mut parties);
+        let described = learn(&Card::new("t"), names("old", Some("a")), Source::Described).expect("new");
+        let both = learn(&described, names("new", None), Source::Inline).expect("new");
+        assert_eq!(learn(&both, names("new", None), Source::Inline), None);
+        assert!(learn(&both, names("old", None), Source::Described).is_some(), "it is the newer one");
+        assert_eq!(both.shown(&parties).names, names("new", Some("a")));
+        let old = both.forget(Source::Inline).expect("it was there");
+        assert_eq!(old.shown(&parties).names, names("old", Some("a")));
+        assert!(old.has(Source::Described) && !old.has(Source::Inline));
+        assert_eq!(old.forget(Source::Inline), None);
+        assert_eq!(
+            old.forget(Source::Described).map(|card| card.shown(&parties).names),
+            Some(Names::default())
+        );
     }
 }

@@ -6,53 +6,62 @@
 
 mod card;
 mod note;
+mod parties;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::Operator;
-use timely::dataflow::operators::{Capability, core::Concat, vec::Broadcast};
+use timely::dataflow::operators::{Capability, core::Concat, vec::Map};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use card::Parties;
-pub use card::{Card, Source, TrackCard};
+use card::Card;
+pub use card::{Source, TrackCard};
 pub use note::{News, Note, Notes};
+use parties::Parties;
 
 use crate::apply::Count;
-use crate::edit::Mentions;
+use crate::edit::{Mentions, Names};
 use crate::engine::Refused;
 use crate::ids::TrackId;
 use crate::views::Shared;
 use crate::views::book::Book;
 use crate::views::popularity::Popularity;
 
-/// Track → URI and names.
-pub type Cards = Book<TrackId, Rc<Card>>;
-
 /// Builds containers for a stream that has no records.
 type Nothing = CapacityContainerBuilder<Vec<()>>;
+
+/// Records of one epoch, and the right to say something about it.
+type Waiting<D> = (Capability<u64>, Vec<D>);
 
 /// Seed of the second hash that tells two URIs under one id apart.
 const CHECK_SEED: u64 = 6;
 
-/// What is held of every track that has a card.
-#[derive(Clone, Copy)]
+/// Track → URI and names.
+#[derive(Default)]
+pub struct Cards {
+    tracks: Book<TrackId, Held>,
+    parties: Parties,
+}
+
+/// A track that some playlist holds, or that was described.
+#[derive(Clone)]
 struct Held {
-    /// Playlists that hold it.
+    /// URI and names.
+    card: Card,
+    /// Playlists that hold it, as of the newest edit.
     playlists: u32,
-    /// A second hash of its URI: a look at the card would cost two cache misses an entry.
+    /// A second hash of its URI: a look at the card would cost a cache miss an entry.
     check: u32,
 }
 
-/// The tracks of one worker.
+/// The tracks of one worker, while notes are taken.
 struct Catalogue {
-    held: FxHashMap<TrackId, Held>,
     cards: Shared<Cards>,
-    parties: Parties,
     refused: Refused,
 }
 
@@ -62,12 +71,11 @@ pub fn catalogue<'s>(
     refused: Refused,
 ) -> (Shared<Cards>, StreamVec<'s, u64, Count>) {
     let cards = Shared::<Cards>::default();
-    let own = Rc::clone(&cards);
+    let own = Arc::clone(&cards);
     let counts =
         notes.unary_frontier(Exchange::new(|note: &Note| note.to), "Catalogue", move |_cap, _info| {
-            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<Note>)> = BTreeMap::new();
-            let mut catalogue =
-                Catalogue { held: FxHashMap::default(), cards: own, parties: Parties::default(), refused };
+            let mut waiting: BTreeMap<u64, Waiting<Note>> = BTreeMap::new();
+            let catalogue = Catalogue { cards: own, refused };
             move |(input, frontier), output| {
                 input.for_each(|cap, data| {
                     if let Some(cap) = cap.retain_least(0) {
@@ -87,17 +95,22 @@ pub fn catalogue<'s>(
     (cards, counts)
 }
 
-/// Builds the operator that keeps all counts on every worker. The stream it gives is empty: its frontier
-/// tells through which epoch they are complete.
+/// Builds the operator that keeps all counts, once in every process: the workers from one number in
+/// `writers` to the next share one `popularity`, and the first of them writes it. The stream it gives is
+/// empty: its frontier tells through which epoch the counts are complete everywhere.
 pub fn popularity<'s>(
     tracks: StreamVec<'s, u64, Count>,
     playlists: StreamVec<'s, u64, Count>,
-) -> (Shared<Popularity>, StreamVec<'s, u64, ()>) {
-    let popularity = Shared::<Popularity>::default();
-    let own = Rc::clone(&popularity);
-    let counts = tracks.concat(playlists).broadcast();
-    let complete = counts.unary_frontier::<Nothing, _, _, _>(Pipeline, "Popularity", move |_cap, _info| {
-        let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<Count>)> = BTreeMap::new();
+    popularity: Shared<Popularity>,
+    writers: Vec<u64>,
+) -> StreamVec<'s, u64, ()> {
+    let to_all = tracks.concat(playlists).flat_map(move |count| {
+        let writers = writers.clone();
+        writers.into_iter().map(move |writer| (writer, count))
+    });
+    let by_writer = Exchange::new(|(writer, _): &(u64, Count)| *writer);
+    to_all.unary_frontier::<Nothing, _, _, _>(by_writer, "Popularity", move |_cap, _info| {
+        let mut waiting: BTreeMap<u64, Waiting<(u64, Count)>> = BTreeMap::new();
         move |(input, frontier), _output| {
             input.for_each(|cap, data| {
                 if let Some(cap) = cap.retain_least(0) {
@@ -106,8 +119,8 @@ pub fn popularity<'s>(
             });
             while let Some(entry) = waiting.first_entry().filter(|e| !frontier.less_equal(e.key())) {
                 let (epoch, (_cap, counts)) = entry.remove_entry();
-                let mut popularity = own.borrow_mut();
-                for count in counts {
+                let mut popularity = popularity.write();
+                for (_, count) in counts {
                     match count {
                         Count::Track(track, diff) => popularity.add(epoch, track, diff),
                         Count::Playlists(diff) => popularity.add_playlists(epoch, diff),
@@ -115,83 +128,102 @@ pub fn popularity<'s>(
                 }
             }
         }
-    });
-    (popularity, complete)
+    })
 }
 
-impl Catalogue {
-    fn take(&mut self, epoch: u64, note: Note, diffs: &mut FxHashMap<TrackId, i32>) {
-        let Note { seq, news, .. } = note;
-        match news {
-            News::Gained(tracks) => {
-                self.learn(epoch, seq, tracks, Source::Inline, |track, held| {
-                    held.playlists += 1;
-                    *diffs.entry(track).or_default() += 1;
-                });
-            }
-            News::Named(tracks) => self.learn(epoch, seq, tracks, Source::Inline, |_, _| {}),
-            News::Described(tracks) => self.learn(epoch, seq, tracks, Source::Described, |_, _| {}),
-            News::Lost(tracks) => {
-                for track in tracks {
-                    *diffs.entry(track).or_default() -= 1;
-                    if let Some(held) = self.held.get_mut(&track) {
-                        held.playlists = held.playlists.saturating_sub(1);
-                        if held.playlists == 0 {
-                            self.forget(epoch, track, Source::Inline);
-                        }
-                    }
-                }
-            }
-            News::Forgotten(track) => self.forget(epoch, track, Source::Described),
-        }
+impl Cards {
+    /// The track as an answer shows it, as-of `epoch`.
+    pub fn get(&self, track: TrackId, epoch: u64) -> Option<TrackCard> {
+        self.tracks.get(&track, epoch).map(|held| held.card.shown(&self.parties))
     }
 
-    fn learn(
-        &mut self,
-        epoch: u64,
-        seq: u64,
-        mut tracks: Mentions,
-        source: Source,
-        mut count: impl FnMut(TrackId, &mut Held),
-    ) {
-        let mut cards = self.cards.borrow_mut();
-        for (track, uri, names) in tracks.drain() {
-            let check = xxh3_64_with_seed(uri.as_bytes(), CHECK_SEED) as u32;
-            let known = self.held.contains_key(&track);
-            let held = self.held.entry(track).or_insert(Held { playlists: 0, check });
-            count(track, held);
-            if held.check != check {
-                // The entry stands, so that it can be removed again; the first URI keeps the names.
-                (self.refused)(seq, format!("track {uri:?} has the id of another track that is there"));
-                continue;
-            }
-            // A description stays until forgotten, even if it says no more than that the track is there.
-            let names = names.or_else(|| (source == Source::Described).then(Box::default));
-            let card = cards.newest(&track);
-            let names = names.filter(|names| !card.is_some_and(|card| card.knows(names, source)));
-            if !known || names.is_some() {
-                let mut card = card.cloned().unwrap_or_else(|| Rc::new(Card::new(uri)));
-                if let Some(names) = names {
-                    Rc::make_mut(&mut card).learn(*names, source, &mut self.parties);
-                }
-                cards.set(epoch, track, Some(card));
-            }
+    /// Promises to read only as-of `since` or later.
+    pub fn forget_before(&mut self, since: u64) {
+        self.tracks.forget_before(since);
+    }
+
+    /// Epochs that can still be told apart.
+    pub fn epochs(&self) -> usize {
+        self.tracks.epochs()
+    }
+
+    /// Adds names to what is known of a track.
+    fn learn(&mut self, epoch: u64, track: TrackId, names: &Names, source: Source) {
+        let Cards { tracks, parties } = self;
+        let Some(held) = tracks.newest(&track) else { return };
+        let Some(card) = held.card.learn(names, source, parties) else { return };
+        let held = Held { card, ..*held };
+        tracks.set(epoch, track, Some(held));
+        if parties.is_due() {
+            parties.sweep(&tracks.values().flat_map(|held| held.card.parties()).collect());
         }
     }
 
     /// Drops the names from one source, and the track as a whole if nothing else keeps it.
     fn forget(&mut self, epoch: u64, track: TrackId, source: Source) {
-        let Some(held) = self.held.get(&track) else { return };
-        let mut cards = self.cards.borrow_mut();
-        let Some(card) = cards.newest(&track) else { return };
-        let described = source == Source::Inline && card.has(Source::Described);
+        let Some(held) = self.tracks.newest(&track) else { return };
+        let described = source == Source::Inline && held.card.has(Source::Described);
         if held.playlists == 0 && !described {
-            self.held.remove(&track);
-            cards.set(epoch, track, None);
-        } else if card.has(source) {
-            let mut card = Rc::clone(card);
-            Rc::make_mut(&mut card).forget(source);
-            cards.set(epoch, track, Some(card));
+            self.tracks.set(epoch, track, None);
+        } else if let Some(card) = held.card.forget(source) {
+            let held = Held { card, ..*held };
+            self.tracks.set(epoch, track, Some(held));
+        }
+    }
+}
+
+impl Catalogue {
+    fn take(&self, epoch: u64, note: Note, diffs: &mut FxHashMap<TrackId, i32>) {
+        let Note { seq, news, .. } = note;
+        match news {
+            News::Gained(tracks) => {
+                tracks.iter().for_each(|track| *diffs.entry(track.id).or_default() += 1);
+                self.learn(epoch, seq, tracks, Source::Inline, 1);
+            }
+            News::Named(tracks) => self.learn(epoch, seq, tracks, Source::Inline, 0),
+            News::Described(tracks) => self.learn(epoch, seq, tracks, Source::Described, 0),
+            News::Lost(tracks) => {
+                for track in tracks {
+                    *diffs.entry(track).or_default() -= 1;
+                    let mut cards = self.cards.write();
+                    let Some(held) = cards.tracks.newest_mut(&track) else { continue };
+                    held.playlists = held.playlists.saturating_sub(1);
+                    if held.playlists == 0 {
+                        cards.forget(epoch, track, Source::Inline);
+                    }
+                }
+            }
+            News::Forgotten(track) => self.cards.write().forget(epoch, track, Source::Described),
+        }
+    }
+
+    /// Takes in tracks that each are held by `gained` more playlists.
+    fn learn(&self, epoch: u64, seq: u64, mut tracks: Mentions, source: Source, gained: u32) {
+        let mut cards = self.cards.write();
+        for (track, uri, names) in tracks.drain() {
+            let check = xxh3_64_with_seed(uri.as_bytes(), CHECK_SEED) as u32;
+            match cards.tracks.newest_mut(&track) {
+                Some(held) => {
+                    // An entry of a second URI counts, so that it can be removed again; the names stay.
+                    held.playlists += gained;
+                    if held.check != check {
+                        (self.refused)(
+                            seq,
+                            format!("track {uri:?} has the id of another track that is there"),
+                        );
+                        continue;
+                    }
+                }
+                None => {
+                    let held = Held { card: Card::new(uri), playlists: gained, check };
+                    cards.tracks.set(epoch, track, Some(held));
+                }
+            }
+            // A description stays until forgotten, even if it says no more than that the track is there.
+            let names = names.or_else(|| (source == Source::Described).then(Box::default));
+            if let Some(names) = names {
+                cards.learn(epoch, track, &names, source);
+            }
         }
     }
 }
@@ -199,6 +231,7 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::rc::Rc;
 
     use super::*;
 
@@ -206,10 +239,8 @@ mod tests {
     fn a_second_track_under_a_taken_id_is_refused_and_can_leave_again() {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let told = Rc::clone(&seen);
-        let mut catalogue = Catalogue {
-            held: FxHashMap::default(),
+        let catalogue = Catalogue {
             cards: Shared::default(),
-            parties: Parties::default(),
             refused: Rc::new(move |seq, _why| told.borrow_mut().push(seq)),
         };
         let track = TrackId(5);
@@ -225,7 +256,7 @@ mod tests {
             catalogue.take(1, Note { to: 0, seq, news }, &mut diffs);
         }
         assert_eq!(*seen.borrow(), [1]);
-        assert_eq!(catalogue.cards.borrow().newest(&track).map(|card| card.uri.clone()), Some("two".into()));
+        assert_eq!(catalogue.cards.read().get(track, 1).map(|card| card.uri), Some("two".into()));
         assert_eq!(diffs[&track], 1);
     }
 }

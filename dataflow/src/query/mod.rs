@@ -3,7 +3,9 @@
 //! A query is a [`plan::Plan`] that lives at its home worker. It asks workers to read something
 //! ([`read::Read`]), is given what they found, and either asks again or is done. [`round`] is the dataflow
 //! of it: four rounds of "look up" and "gather", the same operators each time, since no query needs more.
+//! Where all workers are in one process, [`board`] runs the same plans on the reader's own thread.
 
+mod board;
 mod neighbours;
 mod plan;
 mod playlist;
@@ -12,13 +14,15 @@ mod read;
 mod recommend;
 mod round;
 mod state;
+mod tally;
 mod track;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::TrackCard;
+pub use board::{Board, Lease};
 pub use plan::Desk;
-pub use round::{Hub, rounds};
+pub use round::{Hub, Local, rounds};
 
 use crate::digest::Digest;
 use crate::ids::{PlaylistId, TitleId, TrackId};
@@ -84,6 +88,8 @@ pub enum Seeds {
 pub struct Answer {
     /// The epoch, in milliseconds since the Unix epoch.
     pub as_of: u64,
+    /// By partition of the log, the offset of the first event that it does not include.
+    pub next: Vec<u64>,
     /// What was found.
     pub body: Body,
 }

@@ -1,10 +1,12 @@
 //! A plan: how one query goes on from what it was told. It lives at its home worker, on the [`Desk`].
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::board::Board;
 use super::read::{Found, Read};
 use super::{Answer, Body, Query, Question};
 use crate::catalogue::TrackCard;
@@ -132,32 +134,43 @@ pub fn sums<I: std::hash::Hash + Eq>(lists: impl Iterator<Item = Vec<(I, u64)>>)
     sums.into_iter().collect()
 }
 
+/// A query on its way.
+struct Open {
+    plan: Box<dyn Plan>,
+    found: Vec<Found>,
+    /// Offsets it includes, noted at the first reply: after the last round they may be forgotten.
+    next: Option<Vec<u64>>,
+}
+
 /// The queries whose home this worker is.
 pub struct Desk {
     start: Start,
-    open: FxHashMap<u64, (Box<dyn Plan>, Vec<Found>)>,
+    board: Arc<Board>,
+    open: FxHashMap<u64, Open>,
     /// Answers, oldest first, for whoever drives the worker to take away.
     pub done: VecDeque<(u64, Answer)>,
 }
 
 impl Desk {
     /// The desk of worker `home`.
-    pub fn new(home: u64, peers: u64, settings: Settings) -> Self {
-        Desk { start: Start { peers, home, settings }, open: FxHashMap::default(), done: VecDeque::new() }
+    pub fn new(home: u64, peers: u64, settings: Settings, board: Arc<Board>) -> Self {
+        let start = Start { peers, home, settings };
+        Desk { start, board, open: FxHashMap::default(), done: VecDeque::new() }
     }
 
     /// Takes a query in.
     pub fn open(&mut self, query: Query) -> Vec<Ask> {
         let mut plan = plan(query.question);
         let asks = plan.start(&self.start);
-        self.open.insert(query.id, (plan, Vec::new()));
+        self.open.insert(query.id, Open { plan, found: Vec::new(), next: None });
         self.asks(query.id, asks)
     }
 
     /// Takes a reply in; goes on with its query if it was the last of the round.
     pub fn reply(&mut self, reply: Reply, views: &Views, epoch: u64) -> Vec<Ask> {
         let start = self.start;
-        let Some((plan, found)) = self.open.get_mut(&reply.query) else { return Vec::new() };
+        let Some(Open { plan, found, next }) = self.open.get_mut(&reply.query) else { return Vec::new() };
+        let next = next.get_or_insert_with(|| self.board.next(epoch));
         found.push(reply.found);
         if found.len() < reply.of as usize {
             return Vec::new();
@@ -165,8 +178,9 @@ impl Desk {
         match plan.next(std::mem::take(found), &Here { start, views, epoch }) {
             Next::Ask(asks) => self.asks(reply.query, asks),
             Next::Done(body) => {
+                let next = std::mem::take(next);
                 self.open.remove(&reply.query);
-                self.done.push_back((reply.query, Answer { as_of: epoch, body }));
+                self.done.push_back((reply.query, Answer { as_of: epoch, next, body }));
                 Vec::new()
             }
         }
@@ -178,7 +192,8 @@ impl Desk {
     }
 }
 
-fn plan(question: Question) -> Box<dyn Plan> {
+/// How a question is answered.
+pub fn plan(question: Question) -> Box<dyn Plan> {
     match question {
         Question::Recommend(wanted) => Box::new(super::recommend::Recommending::new(wanted)),
         Question::Playlist(playlist) => Box::new(super::playlist::ReadingPlaylist::new(playlist)),

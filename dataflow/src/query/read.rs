@@ -1,8 +1,8 @@
 //! What a worker can be asked to read, and what it finds: pure functions of its views, as-of one epoch.
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::tally::Tally;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackCard;
 use crate::ids::{PlaylistId, TitleId, TrackId};
@@ -74,20 +74,22 @@ impl Read {
         match self {
             Read::Playlist(playlist) => Found::Playlist(
                 views
+                    .owner(*playlist)
                     .playlists
-                    .borrow()
+                    .read()
                     .get(playlist, epoch)
                     .map(|card| (Playlist::clone(card), views.by_playlist.values(*playlist, epoch))),
             ),
             Read::Nearest(wanted) => Found::Nearest(wanted.run(views, epoch)),
             Read::Votes(playlists) => Found::Votes(votes(views, playlists, epoch)),
             Read::Shared { track, sample } => shared(views, *track, *sample, epoch),
-            Read::Totals => Found::Totals(views.totals.borrow().get(&(), epoch).copied().unwrap_or_default()),
-            Read::Popular(limit) => Found::Popular(views.popularity.borrow_mut().top(*limit, epoch)),
+            Read::Totals => Found::Totals(totals(views, epoch)),
+            Read::Popular(limit) => Found::Popular(views.popularity.write().top(*limit, epoch)),
             Read::Cards(tracks) => {
-                let (cards, popularity) = (views.cards.borrow(), views.popularity.borrow());
+                let popularity = views.popularity.read();
                 let card = |track: &TrackId| {
-                    Some((*track, cards.get(track, epoch)?.shown(), popularity.of(*track, epoch)))
+                    let card = views.owner(*track).cards.read().get(*track, epoch)?;
+                    Some((*track, card, popularity.of(*track, epoch)))
                 };
                 Found::Cards(tracks.iter().filter_map(card).collect())
             }
@@ -99,7 +101,7 @@ impl Nearest {
     /// Sums up the seeds' weights over the playlists in their samples; for a title, takes the playlists
     /// with the smallest ids, one vote each.
     fn run(&self, views: &Views, epoch: u64) -> Vec<(PlaylistId, u64)> {
-        let popularity = views.popularity.borrow();
+        let popularity = views.popularity.read();
         let playlists = popularity.playlists(epoch);
         let (mut wanted, mut weights) = (Vec::new(), Vec::new());
         for seed in &self.seeds {
@@ -109,19 +111,18 @@ impl Nearest {
                 weights.push(seed_weight(playlists, holding) as i64);
             }
         }
-        let mut sums: FxHashMap<PlaylistId, i64> = FxHashMap::default();
+        let mut sums = Tally::with_room(wanted.len() * self.sample as usize);
         views.by_track.updates(&wanted.iter().copied(), epoch, |i, playlist, diff| {
-            *sums.entry(playlist).or_default() += weights[i] * i64::from(diff);
+            sums.add(playlist.0, weights[i] * i64::from(diff));
         });
-        if let Some(but) = self.but {
-            sums.remove(&but);
-        }
-        let cards = views.playlists.borrow();
-        let mut found: Vec<(PlaylistId, u64)> = Vec::with_capacity(sums.len());
-        found.extend(sums.into_iter().filter(|(_, sum)| *sum > 0).filter_map(|(playlist, sum)| {
-            let entries = cards.get(&playlist, epoch)?.entries;
-            Some((playlist, vote(sum as u64, entries))).filter(|(_, vote)| *vote > 0)
-        }));
+        let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
+        let vote = |(id, sum): (u64, u64)| {
+            let playlist = PlaylistId(id);
+            let entries = books[(id % books.len() as u64) as usize].get(&playlist, epoch)?.entries;
+            Some((playlist, vote(sum, entries))).filter(|(_, vote)| *vote > 0)
+        };
+        let others = sums.iter().filter(|(id, _)| Some(PlaylistId(*id)) != self.but);
+        let mut found: Vec<(PlaylistId, u64)> = others.filter_map(vote).collect();
         if let (true, Some(title)) = (wanted.is_empty(), self.title) {
             let titled = views.by_title.values(title, epoch);
             found.extend(titled.into_iter().filter(|p| Some(*p) != self.but).map(|playlist| (playlist, 1)));
@@ -130,19 +131,28 @@ impl Nearest {
     }
 }
 
+/// The sums of all owners.
+fn totals(views: &Views, epoch: u64) -> Totals {
+    let mut all = Totals::default();
+    for books in &*views.books {
+        all.add(&books.totals.read().get(&(), epoch).copied().unwrap_or_default());
+    }
+    all
+}
+
 /// The votes of the playlists' tracks. Linear in entries, so removals are simply subtracted.
 fn votes(views: &Views, playlists: &[(PlaylistId, u64)], epoch: u64) -> Vec<(TrackId, u64)> {
-    let mut sums = FxHashMap::with_capacity_and_hasher(playlists.len() * 32, Default::default());
+    let mut sums = Tally::with_room(playlists.len() * 32);
     let keys = playlists.iter().map(|(playlist, _)| (*playlist, TrackId(u64::MAX)));
     views.by_playlist.updates(&keys, epoch, |i, track, diff| {
-        *sums.entry(track).or_insert(0_i64) += playlists[i].1 as i64 * i64::from(diff);
+        sums.add(track.0, playlists[i].1 as i64 * i64::from(diff));
     });
-    sums.into_iter().filter(|(_, sum)| *sum > 0).map(|(track, sum)| (track, sum as u64)).collect()
+    sums.iter().map(|(track, votes)| (TrackId(track), votes)).collect()
 }
 
 /// Counts the tracks of the playlists in the sample of `track`.
 fn shared(views: &Views, track: TrackId, sample: u32, epoch: u64) -> Found {
-    let holding = views.popularity.borrow().of(track, epoch);
+    let holding = views.popularity.read().of(track, epoch);
     let last = PlaylistId(sample::last(sample::level(holding, sample)));
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));

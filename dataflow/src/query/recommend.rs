@@ -69,7 +69,7 @@ impl Recommending {
             voted.into_iter().map(|(track, votes)| (track, votes as f64 / total as f64, source)).collect();
         if ranked.len() < limit {
             taken.extend(ranked.iter().map(|(track, ..)| *track));
-            let mut popularity = here.views.popularity.borrow_mut();
+            let mut popularity = here.views.popularity.write();
             let playlists = f64::from(popularity.playlists(here.epoch).max(1));
             let top = popularity.top(limit + taken.len(), here.epoch);
             let rest = top.into_iter().filter(|(track, _)| !taken.contains(track));
@@ -101,7 +101,7 @@ impl Plan for Recommending {
                 Next::Ask(self.nearest(&here.start))
             }
             Stage::Nearest => {
-                let popularity = here.views.popularity.borrow();
+                let popularity = here.views.popularity.read();
                 let unknown = |seed: &&TrackId| popularity.of(**seed, here.epoch) == 0;
                 self.unknown = self.seeds.iter().filter(unknown).copied().collect();
                 let known = self.unknown.len() < self.seeds.len();

@@ -4,8 +4,10 @@
 //! views; `gather` brings the replies home, where the plan goes on. A reply says how many there will be,
 //! so a gather goes on at the last, without waiting for a frontier.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -13,37 +15,72 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 
 use super::Query;
+use super::board::Board;
 use super::plan::{Ask, Desk, Reply};
-use crate::views::{Shared, Views};
+use crate::views::{Live, Views};
+
+/// What operators on one worker share.
+pub type Local<T> = Rc<RefCell<T>>;
 
 /// Rounds there are: the playlist's tracks, the nearest playlists, their votes, names.
 const ROUNDS: usize = 4;
 
 /// The views of a worker and how far back each of their readers may still look.
 pub struct Hub {
-    views: Option<Views>,
+    live: Option<Live>,
+    views: Views,
+    board: Arc<Board>,
+    index: usize,
     /// The earliest epoch that each look-up may still read; none once it never will again.
     held: [Option<u64>; ROUNDS],
+    /// The earliest epoch that readers outside the dataflow may still read.
+    outside: u64,
+    since: u64,
 }
 
 impl Hub {
-    /// Of these views.
-    pub fn new(views: Views) -> Self {
-        Hub { views: Some(views), held: [Some(0); ROUNDS] }
+    /// Of the views of worker `index` of its process.
+    pub fn new(mut live: Live, board: Arc<Board>, index: usize) -> Self {
+        let views = live.refresh();
+        Hub { live: Some(live), views, board, index, held: [Some(0); ROUNDS], outside: 0, since: 0 }
     }
 
-    /// The views, until the dataflow has ended.
+    /// The views as of the last look, until the dataflow has ended.
     pub fn views(&self) -> Option<&Views> {
-        self.views.as_ref()
+        self.live.as_ref().map(|_| &self.views)
+    }
+
+    /// Looks at what is there now.
+    fn refresh(&mut self) {
+        if let Some(live) = &mut self.live {
+            self.views = live.refresh();
+        }
+    }
+
+    /// Shows what is complete through `epoch` to readers outside the dataflow: see [`Board::show`].
+    pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
+        if self.live.is_some() {
+            self.refresh();
+            self.outside = self.board.show(self.index, epoch, self.views.clone(), tell);
+            self.settle();
+        }
     }
 
     /// Round `reader` will not read before `epoch` any more, or (none) never again.
     fn hold(&mut self, reader: usize, epoch: Option<u64>) {
-        let before = self.held.iter().flatten().min().copied();
         self.held[reader] = epoch;
+        self.settle();
+    }
+
+    /// Lets go of what nobody will read any more.
+    fn settle(&mut self) {
         match self.held.iter().flatten().min().copied() {
-            None => self.views = None,
-            Some(since) if Some(since) != before => self.views.iter_mut().for_each(|views| views.hold(since)),
+            None => self.live = None,
+            Some(since) if since.min(self.outside) > self.since => {
+                self.since = since.min(self.outside);
+                self.live.iter_mut().for_each(|live| live.hold(self.since));
+                self.board.hold(self.index, self.since);
+            }
             Some(_) => {}
         }
     }
@@ -54,8 +91,8 @@ impl Hub {
 pub fn rounds<'s>(
     queries: StreamVec<'s, u64, Query>,
     complete: &StreamVec<'s, u64, ()>,
-    hub: &Shared<Hub>,
-    desk: &Shared<Desk>,
+    hub: &Local<Hub>,
+    desk: &Local<Desk>,
 ) -> StreamVec<'s, u64, Ask> {
     let opened = Rc::clone(desk);
     let first = queries.unary(Pipeline, "Open", move |_cap, _info| {
@@ -75,7 +112,7 @@ pub fn rounds<'s>(
 fn look_up<'s>(
     asks: StreamVec<'s, u64, Ask>,
     complete: StreamVec<'s, u64, ()>,
-    hub: &Shared<Hub>,
+    hub: &Local<Hub>,
     round: usize,
 ) -> StreamVec<'s, u64, Reply> {
     let hub = Rc::clone(hub);
@@ -96,10 +133,10 @@ fn look_up<'s>(
                 let mut fresh = false;
                 while let Some(entry) = waiting.first_entry().filter(|e| !complete.less_equal(e.key())) {
                     let (epoch, (cap, asks)) = entry.remove_entry();
-                    let Some(views) = hub.views.as_mut() else { return };
                     if !std::mem::replace(&mut fresh, true) {
-                        views.refresh();
+                        hub.refresh();
                     }
+                    let Some(views) = hub.views() else { return };
                     output.session(&cap).give_iterator(asks.into_iter().map(|ask| Reply {
                         query: ask.query,
                         home: ask.home,
@@ -116,8 +153,8 @@ fn look_up<'s>(
 
 fn gather<'s>(
     replies: StreamVec<'s, u64, Reply>,
-    hub: &Shared<Hub>,
-    desk: &Shared<Desk>,
+    hub: &Local<Hub>,
+    desk: &Local<Desk>,
 ) -> StreamVec<'s, u64, Ask> {
     let (hub, desk) = (Rc::clone(hub), Rc::clone(desk));
     replies.unary(Exchange::new(|reply: &Reply| reply.home), "Gather", move |_cap, _info| {

@@ -16,12 +16,10 @@ impl Plan for Totalling {
         let mut all = Totals::default();
         for part in found {
             if let Found::Totals(part) = part {
-                all.playlists += part.playlists;
-                all.entries += part.entries;
-                all.digest += part.digest;
+                all.add(&part);
             }
         }
-        let tracks = here.views.popularity.borrow().tracks(here.epoch);
+        let tracks = here.views.popularity.read().tracks(here.epoch);
         Next::Done(Body::State(State {
             playlists: all.playlists,
             entries: all.entries,

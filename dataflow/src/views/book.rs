@@ -28,6 +28,16 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
         self.now.get(key)
     }
 
+    /// The newest value, to be changed in a way that no reader sees.
+    pub fn newest_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.now.get_mut(key)
+    }
+
+    /// Every value that some held epoch has.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.now.values().chain(self.undo.values().flat_map(|old| old.values().flatten()))
+    }
+
     /// Sets the value of `key` from `epoch` on; none removes it. Epochs come in order.
     pub fn set(&mut self, epoch: u64, key: K, value: Option<V>) {
         let before = match value {

@@ -3,58 +3,107 @@
 //! [`trace`] reads differential's arrangements (entries, by playlist and by track, and titles);
 //! [`book`] holds what has one value a key (names, titles, counts). Both hold several epochs at once.
 
+pub mod batch;
 pub mod book;
 pub mod popularity;
 pub mod trace;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::Cards;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use book::Book;
 use popularity::Popularity;
-use trace::View;
+use trace::{Trace, View};
 
-/// What one worker can read. All of it is partitioned by the owner of the playlist (or, for cards, of
-/// the track); popularity is whole everywhere.
+/// What there is to read of one worker, or of several as if they were one. Any thread can read it; cloning
+/// it is cheap.
+#[derive(Clone)]
 pub struct Views {
     /// Playlist → its tracks.
     pub by_playlist: View<PlaylistId, TrackId>,
-    /// Track → this worker's playlists that hold it: the posting list, in id order.
+    /// Track → the playlists that hold it: the posting list, in id order.
     pub by_track: View<TrackId, PlaylistId>,
-    /// Title or word of a title → this worker's playlists.
+    /// Title or word of a title → playlists.
     pub by_title: View<TitleId, PlaylistId>,
+    /// How many playlists hold each track, and which are held by most. Whole everywhere.
+    pub popularity: Shared<Popularity>,
+    /// What has one value a key, by owner of the key.
+    pub books: Arc<[Books]>,
+}
+
+/// Views that have one value a key, of one worker.
+#[derive(Clone)]
+pub struct Books {
     /// Playlist → URI, title, number of entries.
-    pub playlists: Shared<Book<PlaylistId, Rc<Playlist>>>,
+    pub playlists: Shared<Book<PlaylistId, Playlist>>,
     /// Track → URI and names.
     pub cards: Shared<Cards>,
-    /// How many playlists hold each track, and which are held by most.
-    pub popularity: Shared<Popularity>,
     /// Entries, playlists and digest of this worker's playlists.
     pub totals: Shared<Book<(), Totals>>,
 }
 
-/// A view that one operator writes and others on the same worker read.
-pub type Shared<T> = Rc<RefCell<T>>;
-
 impl Views {
-    /// Takes the present batches of the arrangements.
-    pub fn refresh(&mut self) {
+    /// The views of all workers, in their order, as one.
+    pub fn of_all(workers: &[Views]) -> Option<Views> {
+        let Views { popularity, .. } = workers.first()?;
+        Some(Views {
+            by_playlist: View::of_all(workers.iter().map(|views| &views.by_playlist)),
+            by_track: View::of_all(workers.iter().map(|views| &views.by_track)),
+            by_title: View::of_all(workers.iter().map(|views| &views.by_title)),
+            popularity: Arc::clone(popularity),
+            books: workers.iter().flat_map(|views| views.books.iter().cloned()).collect(),
+        })
+    }
+
+    /// The books that are about the playlist or track with this id.
+    pub fn owner(&self, id: impl Into<u64>) -> &Books {
+        &self.books[(id.into() % self.books.len() as u64) as usize]
+    }
+}
+
+/// A view that one operator writes and others read.
+pub type Shared<T> = Arc<RwLock<T>>;
+
+/// The views of one worker as it keeps them.
+pub struct Live {
+    /// See [`Views::by_playlist`].
+    pub by_playlist: Trace<PlaylistId, TrackId>,
+    /// See [`Views::by_track`].
+    pub by_track: Trace<TrackId, PlaylistId>,
+    /// See [`Views::by_title`].
+    pub by_title: Trace<TitleId, PlaylistId>,
+    /// See [`Views::popularity`].
+    pub popularity: Shared<Popularity>,
+    /// See [`Views::books`].
+    pub books: Books,
+}
+
+impl Live {
+    /// What is there now.
+    pub fn refresh(&mut self) -> Views {
         self.by_playlist.refresh();
         self.by_track.refresh();
         self.by_title.refresh();
+        Views {
+            by_playlist: self.by_playlist.view().clone(),
+            by_track: self.by_track.view().clone(),
+            by_title: self.by_title.view().clone(),
+            popularity: Arc::clone(&self.popularity),
+            books: Arc::new([self.books.clone()]),
+        }
     }
 
-    /// Promises to read only as-of `since` or later.
+    /// Promises to read only as-of `since` or later. Popularity is not this worker's alone: it is left out.
     pub fn hold(&mut self, since: u64) {
         self.by_playlist.hold(since);
         self.by_track.hold(since);
         self.by_title.hold(since);
-        self.playlists.borrow_mut().forget_before(since);
-        self.cards.borrow_mut().forget_before(since);
-        self.popularity.borrow_mut().forget_before(since);
-        self.totals.borrow_mut().forget_before(since);
+        self.books.playlists.write().forget_before(since);
+        self.books.cards.write().forget_before(since);
+        self.books.totals.write().forget_before(since);
     }
 }

@@ -3,43 +3,28 @@
 //! It reads *all* batches and filters by time: cutting them at an epoch is impossible in general, because
 //! one batch may cover several. Keys are looked up in one forward pass over each batch.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use differential_dataflow::ExchangeData;
 use differential_dataflow::operators::arrange::TraceAgent;
 use differential_dataflow::trace::TraceReader;
-use differential_dataflow::trace::implementations::{ValSpine, Vector, ord_neu::OrdValBatch};
+use differential_dataflow::trace::implementations::spine_fueled;
 use timely::progress::Antichain;
 use timely::progress::frontier::AntichainRef;
 
+use super::batch::Batch;
+
 /// A collection of (K, V) pairs, kept by differential as a few sorted batches.
-pub type Spine<K, V> = ValSpine<K, V, u64, i32>;
-/// A handle to it.
-pub type Trace<K, V> = TraceAgent<Spine<K, V>>;
-/// One sorted batch.
-pub type Batch<K, V> = Rc<OrdValBatch<Vector<((K, V), u64, i32)>>>;
+pub type Spine<K, V> = spine_fueled::Spine<Batch<K, V>>;
 
 /// An id that can be a key or a value of an arrangement: plain data with an order.
 pub trait Id: ExchangeData + Copy + Ord + std::hash::Hash {}
 impl<T: ExchangeData + Copy + Ord + std::hash::Hash> Id for T {}
 
-/// Hands every (key, value, time, diff) of a batch to `each`.
-pub fn scan<K: Id, V: Id>(batch: &Batch<K, V>, mut each: impl FnMut(K, V, u64, i32)) {
-    let storage = &batch.storage;
-    for (k, key) in storage.keys.iter().enumerate() {
-        let (lo, hi) = storage.vals.bounds(k);
-        for v in lo..hi {
-            let (from, to) = storage.upds.bounds(v);
-            for i in from..to {
-                each(*key, storage.vals.vals[v], storage.upds.times[i], storage.upds.diffs[i]);
-            }
-        }
-    }
-}
-
 /// One batch, and what makes it cheap to read: `newest` is its latest update time, `plain` says that it
 /// holds insertions only. Equal neighbouring (time, diff) pairs are stored once, so both come from a very
 /// short list even in a batch of millions.
+#[derive(Clone)]
 struct Part<K: Id, V: Id> {
     batch: Batch<K, V>,
     newest: u64,
@@ -76,35 +61,56 @@ impl<K: Id, V: Id> Part<K, V> {
     }
 }
 
-/// A reader of one arrangement, of a collection in which each pair is there once or not at all.
-pub struct View<K: Id, V: Id> {
-    trace: Trace<K, V>,
-    parts: Vec<Part<K, V>>,
+/// An arrangement as the worker that keeps it follows it.
+pub struct Trace<K: Id, V: Id> {
+    agent: TraceAgent<Spine<K, V>>,
+    view: View<K, V>,
 }
 
-impl<K: Id, V: Id> View<K, V> {
-    /// Reads `trace`, and never stands in the way of merging.
-    pub fn new(mut trace: Trace<K, V>) -> Self {
-        trace.set_physical_compaction(AntichainRef::new(&[]));
-        View { trace, parts: Vec::new() }
+impl<K: Id, V: Id> Trace<K, V> {
+    /// Follows an arrangement, and never stands in the way of merging.
+    pub fn new(mut agent: TraceAgent<Spine<K, V>>) -> Self {
+        agent.set_physical_compaction(AntichainRef::new(&[]));
+        Trace { agent, view: View::default() }
     }
 
     /// Promises to read only as-of `since` or later.
     pub fn hold(&mut self, since: u64) {
-        self.trace.set_logical_compaction(AntichainRef::new(&[since]));
+        self.agent.set_logical_compaction(AntichainRef::new(&[since]));
     }
 
-    /// Takes the present batches (a handful of `Rc` clones), keeping what is known of the old ones.
+    /// Takes the present batches, keeping what is known of the old ones.
     pub fn refresh(&mut self) {
-        let Some(batches) = self.trace.batches_through(Antichain::new().borrow()) else { return };
-        let mut old = std::mem::take(&mut self.parts);
-        self.parts = batches
-            .into_iter()
-            .map(|batch| match old.iter().position(|part| Rc::ptr_eq(&part.batch, &batch)) {
-                Some(known) => old.swap_remove(known),
-                None => Part::new(batch),
-            })
-            .collect();
+        let Some(batches) = self.agent.batches_through(Antichain::new().borrow()) else { return };
+        let old = &self.view.parts;
+        let known = |batch: &Batch<K, V>| old.iter().find(|part| part.batch.is(batch)).cloned();
+        let parts = batches.into_iter().map(|batch| known(&batch).unwrap_or_else(|| Part::new(batch)));
+        self.view = View { parts: parts.collect() };
+    }
+
+    /// What was there at the last [`Trace::refresh`].
+    pub fn view(&self) -> &View<K, V> {
+        &self.view
+    }
+}
+
+/// The batches that an arrangement had at some moment, of a collection in which each pair is there once or
+/// not at all. Any thread can read it; cloning it is cheap.
+#[derive(Clone)]
+pub struct View<K: Id, V: Id> {
+    parts: Arc<[Part<K, V>]>,
+}
+
+impl<K: Id, V: Id> Default for View<K, V> {
+    fn default() -> Self {
+        View { parts: Arc::new([]) }
+    }
+}
+
+impl<K: Id, V: Id> View<K, V> {
+    /// Collections that have no pair in common, as one.
+    pub fn of_all<'a>(all: impl Iterator<Item = &'a View<K, V>>) -> Self {
+        View { parts: all.flat_map(|view| view.parts.iter().cloned()).collect() }
     }
 
     /// How many batches there are, and how many update times they store.
@@ -133,7 +139,7 @@ impl<K: Id, V: Id> View<K, V> {
         as_of: u64,
         mut each: impl FnMut(usize, V, i32),
     ) {
-        for part in &self.parts {
+        for part in &*self.parts {
             let (vals, plain) = (&part.batch.storage.vals.vals, part.is_plain(as_of));
             let mut at = 0;
             for (i, (key, last)) in keys.clone().enumerate() {

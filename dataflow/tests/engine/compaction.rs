@@ -1,6 +1,7 @@
 //! State stays as large as its content: batches stay few, old epochs are forgotten, at constant size.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,7 +9,7 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
-use segue_dataflow::query::{Query, Question};
+use segue_dataflow::query::{Board, Query, Question};
 use segue_dataflow::settings::Settings;
 
 const PLAYLISTS: u32 = 2_000;
@@ -35,7 +36,8 @@ fn edit(rng: &mut ChaCha8Rng, epoch: u64) -> Change<'static> {
 fn batches_stay_few_over_many_epochs() {
     timely::execute(timely::Config::thread(), |worker| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let mut dataflow = Dataflow::new(worker, Settings::default(), &refused);
+        let board = Arc::new(Board::new(1, Settings::default()));
+        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         dataflow.advance(1);
         for n in 0..PLAYLISTS {
@@ -56,15 +58,16 @@ fn batches_stay_few_over_many_epochs() {
             while !dataflow.is_complete(epoch.saturating_sub(5)) {
                 worker.step();
             }
+            dataflow.show(epoch.saturating_sub(5), |_, _| {});
             asked -= std::iter::from_fn(|| dataflow.take_answer()).count();
             if epoch > 1_000 && epoch % 100 == 0 {
                 let (batches, epochs) = dataflow
                     .with_views(|views| {
                         let books = [
-                            views.playlists.borrow().epochs(),
-                            views.cards.borrow().epochs(),
-                            views.popularity.borrow().epochs(),
-                            views.totals.borrow().epochs(),
+                            views.books[0].playlists.read().epochs(),
+                            views.books[0].cards.read().epochs(),
+                            views.popularity.read().epochs(),
+                            views.books[0].totals.read().epochs(),
                         ];
                         let batches =
                             [views.by_playlist.batches(), views.by_track.batches(), views.by_title.batches()];

@@ -10,7 +10,7 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
-use segue_dataflow::query::{Answer, Query, Question, Recommend, Seeds};
+use segue_dataflow::query::{Answer, Board, Query, Question, Recommend, Seeds};
 use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings};
 use segue_dataflow::title;
 
@@ -126,19 +126,57 @@ pub fn settings(seed: u64) -> Settings {
     Settings { recommend, neighbours }
 }
 
+/// What came of a run.
+#[derive(Default)]
+pub struct Answered {
+    /// By (epoch, question), both counted from 0.
+    pub asked: BTreeMap<(usize, usize), Answer>,
+    /// What a reader on another thread was told meanwhile.
+    pub read: Vec<(Question, Answer)>,
+}
+
+/// Reads from the board until it is closed, as fast as it can.
+fn read(board: &Board, questions: &[Question]) -> Vec<(Question, Answer)> {
+    let mut read = Vec::new();
+    for question in questions.iter().cycle() {
+        match board.answer(question.clone()) {
+            Some(answer) => read.push((question.clone(), answer)),
+            None => break,
+        }
+    }
+    read
+}
+
 /// Runs a history on so many workers, several epochs in flight at a time, so that batches cover many and
-/// reads must filter by time. Gives the answers by (epoch, question), both counted from 0.
-pub fn run(
+/// reads must filter by time.
+pub fn run(history: &[Epoch], workers: usize, seed: u64, settings: Settings) -> Answered {
+    let board = Arc::new(Board::new(workers, settings));
+    let questions: Vec<Question> = history.iter().flat_map(|epoch| epoch.questions.clone()).collect();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read(&board, &questions));
+        let asked = ask(history, workers, seed, settings, &board);
+        // So many were answered only if the last epoch was shown.
+        let last = board.answer(Question::State);
+        board.close();
+        let mut read = reader.join().expect("the reader does not panic");
+        read.extend(last.map(|answer| (Question::State, answer)));
+        Answered { asked, read }
+    })
+}
+
+fn ask(
     history: &[Epoch],
     workers: usize,
     seed: u64,
     settings: Settings,
+    board: &Arc<Board>,
 ) -> BTreeMap<(usize, usize), Answer> {
     let answers = Arc::new(Mutex::new(BTreeMap::new()));
     let (collected, history) = (Arc::clone(&answers), history.to_vec());
+    let board = Arc::clone(board);
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let mut dataflow = Dataflow::new(worker, settings, &refused);
+        let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &board);
         let (me, peers) = (worker.index(), worker.peers());
         let mut pace = ChaCha8Rng::seed_from_u64(seed + 1);
         let (mut seq, mut asked) = (0, Vec::new());
@@ -161,6 +199,7 @@ pub fn run(
                     while !dataflow.is_complete(epoch as u64 + 1) {
                         worker.step_or_park(None);
                     }
+                    dataflow.show(epoch as u64 + 1, |_, _| {});
                 }
                 1 => drop(worker.step()),
                 _ => {}
@@ -171,6 +210,7 @@ pub fn run(
         while !dataflow.is_complete(history.len() as u64 + 1) {
             worker.step_or_park(None);
         }
+        dataflow.show(history.len() as u64 + 1, |_, _| {});
         let mut collected = collected.lock().expect("no panic holds it");
         while let Some((id, answer)) = dataflow.take_answer() {
             let twice = collected.insert(asked[id as usize], answer);

@@ -1,7 +1,7 @@
 //! Random histories: every view and every answer equals the twin's at every epoch, on 1, 2 and 4 workers,
 //! however the events are cut into epochs.
 
-use crate::history::{Epoch, World, history, run, settings};
+use crate::history::{Answered, Epoch, World, history, run, settings};
 use crate::twin::Twin;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::PlaylistId;
@@ -10,7 +10,11 @@ use segue_dataflow::query::{Body, Question};
 /// Compares every answer with the twin's; tells how many there were.
 fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
     let settings = settings(seed);
-    let answers = run(history, workers, seed, settings);
+    let Answered { asked: answers, mut read } = run(history, workers, seed, settings);
+    // A reader sees epoch 0, which is empty, or any later one. After the last nothing changes.
+    read.sort_by_key(|(_, answer)| answer.as_of);
+    assert_eq!(read.last().map(|(_, answer)| answer.as_of), Some(history.len() as u64 + 1));
+    let mut read = read.into_iter().peekable();
     let (mut twin, mut compared) = (Twin::default(), 0);
     for (epoch, Epoch { events, questions }) in history.iter().enumerate() {
         events.iter().for_each(|event| twin.apply(event));
@@ -19,6 +23,14 @@ fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
             let answer = answers.get(&(epoch, number)).unwrap_or_else(|| panic!("no answer: {at}"));
             assert_eq!(answer.as_of, epoch as u64 + 1, "{at}");
             assert_eq!(answer.body, twin.answer(question, &settings), "{at}");
+            compared += 1;
+        }
+        let last = epoch + 1 == history.len();
+        while let Some((question, answer)) =
+            read.next_if(|(_, answer)| last || answer.as_of <= epoch as u64 + 1)
+        {
+            let at = format!("seed {seed}, {workers} workers, read as-of {}, {question:?}", answer.as_of);
+            assert_eq!(answer.body, twin.answer(&question, &settings), "{at}");
             compared += 1;
         }
     }
@@ -65,7 +77,7 @@ fn the_cut_into_epochs_makes_no_difference() {
         cuts[2].iter().flat_map(|epoch| &epoch.events).for_each(|event| twin.apply(event));
         for (cut, workers) in cuts.iter_mut().zip([1, 2, 4]) {
             cut.last_mut().expect("not empty").questions.clone_from(&questions);
-            let (last, answers) = (cut.len() - 1, run(cut, workers, seed, settings(seed)));
+            let (last, answers) = (cut.len() - 1, run(cut, workers, seed, settings(seed)).asked);
             for (number, question) in questions.iter().enumerate() {
                 let expected = twin.answer(question, &settings(seed));
                 assert_eq!(
@@ -93,7 +105,7 @@ fn a_deleted_playlist_was_never_there() {
             epoch.events.retain(|event| PlaylistId::of(event.key()) != doomed);
         }
         let last = seen.len() - 1;
-        let answers = [seen, never].map(|history| run(&history, workers, seed, settings(seed)));
+        let answers = [seen, never].map(|history| run(&history, workers, seed, settings(seed)).asked);
         for ((_, a), (_, b)) in answers[0].range((last, 0)..).zip(answers[1].range((last, 0)..)) {
             assert_eq!(a, b, "seed {seed}");
         }

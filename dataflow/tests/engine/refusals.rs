@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use segue_dataflow::edit::{Edit, Op, PlaylistOp};
 use segue_dataflow::engine::Dataflow;
 use segue_dataflow::ids::PlaylistId;
-use segue_dataflow::query::{Body, Query, Question};
+use segue_dataflow::query::{Board, Body, Query, Question};
 use segue_dataflow::settings::Settings;
 
 /// An edit of a playlist whose URI hashes to the id of "p:1", or so it says.
@@ -22,7 +23,8 @@ fn a_second_playlist_under_a_taken_id_is_refused() {
         let told = Rc::clone(&seen);
         let refused: segue_dataflow::engine::Refused =
             Rc::new(move |seq, why| told.borrow_mut().push((seq, why)));
-        let mut dataflow = Dataflow::new(worker, Settings::default(), &refused);
+        let board = Arc::new(Board::new(1, Settings::default()));
+        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board);
         dataflow.advance(1);
         dataflow.feed(titled(7, "p:1", "first"));
         dataflow.feed(titled(8, "p:other", "second"));

@@ -1,6 +1,6 @@
 //! Events to a segue server: `POST /v1/events` in NDJSON batches, tried again while the server is busy.
 //!
-//! Invariant: a batch is sent until it is answered with 202, so batches arrive in order; one whose answer
+//! Invariant: a batch is sent until it is answered with what became of its events, so batches arrive in order; one whose answer
 //! was lost arrives twice, which changes nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,7 +136,15 @@ impl Target for HttpTarget {
         let answer = self.insist(interrupted, |agent| {
             agent.post(&url).header("content-type", "application/x-ndjson").send(batch.ndjson())
         })?;
-        let Accepted { accepted, rejected, token } = self.check(&answer, 202)?;
+        // A server may call a request bad of which it refused every event; it says so of each all the same.
+        let all_refused = match answer.status {
+            400 => serde_json::from_str(&answer.body).ok().filter(|all: &Accepted| all.accepted == 0),
+            _ => None,
+        };
+        let Accepted { accepted, rejected, token } = match all_refused {
+            Some(refused) => refused,
+            None => self.check(&answer, 202)?,
+        };
         if accepted + rejected.len() as u64 != batch.events() as u64 {
             let (sent, refused) = (batch.events(), rejected.len());
             return Err(self.not_segue(format!("{sent} events sent, {accepted} accepted, {refused} refused")));

@@ -40,6 +40,9 @@ pub struct Server {
     pub admin_bind: SocketAddr,
     /// Folder of the embedded log and the dead letters.
     pub data_dir: PathBuf,
+    /// Whether an acknowledged event survives a power cut. If not, it survives the end of the process only,
+    /// and is acknowledged sooner.
+    pub fsync: bool,
     /// How long a shutdown waits for requests in flight, in milliseconds.
     pub drain_ms: u64,
 }
@@ -50,6 +53,8 @@ pub struct Server {
 pub struct Dataflow {
     /// Worker threads.
     pub workers: usize,
+    /// Threads that answer questions.
+    pub readers: usize,
     /// An epoch lasts at least so long, in milliseconds, if something is in it: shorter is fresher and
     /// costs more processor time.
     pub epoch_gap_ms: u64,
@@ -74,13 +79,19 @@ pub struct Limits {
 impl Default for Server {
     fn default() -> Self {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Server { bind: loopback(8080), admin_bind: loopback(8081), data_dir: "data".into(), drain_ms: 10_000 }
+        Server {
+            bind: loopback(8080),
+            admin_bind: loopback(8081),
+            data_dir: "data".into(),
+            fsync: true,
+            drain_ms: 10_000,
+        }
     }
 }
 
 impl Default for Dataflow {
     fn default() -> Self {
-        Dataflow { workers: 2, epoch_gap_ms: 2 }
+        Dataflow { workers: 2, readers: 2, epoch_gap_ms: 5 }
     }
 }
 
@@ -96,8 +107,9 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 10] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 11] = [
             ("dataflow.workers", self.dataflow.workers as u64, 1..=256),
+            ("dataflow.readers", self.dataflow.readers as u64, 1..=256),
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
             ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
             ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),

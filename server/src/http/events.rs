@@ -16,7 +16,8 @@ use super::show::AsOf;
 use super::{Context, Outcome, body};
 use crate::intake::{self, Taken};
 
-/// 202 once the events are durable; 400 if not one of them was an event.
+/// 202 once the events are durable, whatever became of each in an array or in lines; 400 if a single one is
+/// refused, or nothing can be cut into events.
 pub async fn post<B: Buf>(
     context: &Context,
     headers: &HeaderMap,
@@ -24,9 +25,9 @@ pub async fn post<B: Buf>(
 ) -> Outcome {
     let limits = context.service.config.limits;
     let body = body::read(headers, stream, limits.body_bytes, limits.body_ms).await?;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let (service, name, ndjson) =
-        (Arc::clone(&context.service), context.request_id.clone(), kind.contains("ndjson"));
+    // After the body: a client that is still sending would not see the answer.
+    let ndjson = is_ndjson(headers)?;
+    let (service, name) = (Arc::clone(&context.service), context.request_id.clone());
     let _turn = context
         .service
         .appends
@@ -34,27 +35,27 @@ pub async fn post<B: Buf>(
         .await
         .map_err(|_| Problem::later("stopping", "the server is stopping"))?;
     let work = move || {
-        let items = match split(&body, ndjson) {
-            Ok(items) if items.len() > limits.events => {
+        let (items, single) = match split(&body, ndjson) {
+            Ok((items, _)) if items.len() > limits.events => {
                 return Ok(Err(Problem::too_many(items.len(), limits.events)));
             }
-            Ok(items) => items,
+            Ok(cut) => cut,
             Err((code, detail)) => {
                 intake::refuse(&service, &name, code, &detail, &body)?;
                 return Ok(Err(Problem::bad(&code, "", detail)));
             }
         };
-        intake::take(&service, "http", &name, &items).map(Ok)
+        intake::take(&service, "http", &name, &items).map(|taken| Ok((taken, single)))
     };
     let taken = tokio::task::spawn_blocking(work).await;
     let taken = taken.map_err(|_| Problem::later("stopping", "the server is stopping"))?;
-    let Taken { accepted, rejected, token } = taken.map_err(Problem::from)??;
+    let (Taken { accepted, rejected, token }, single) = taken.map_err(Problem::from)??;
     let list: Vec<Value> = rejected
         .iter()
         .map(|(index, r)| json!({"index": index, "code": r.code, "field": r.field, "detail": r.detail}))
         .collect();
     match rejected.first() {
-        Some((_, first)) if accepted == 0 => Err(Problem::bad(&first.code, &first.field, &*first.detail)
+        Some((_, first)) if single => Err(Problem::bad(&first.code, &first.field, &*first.detail)
             .with("accepted", json!(0))
             .with("rejected", json!(list))),
         _ => {
@@ -67,12 +68,27 @@ pub async fn post<B: Buf>(
     }
 }
 
-/// Cuts a body into what should be events, without a copy of the bytes.
-fn split(body: &Bytes, ndjson: bool) -> Result<Vec<Bytes>, (Code, String)> {
+/// Whether the body is lines of JSON; if not, it is JSON, also where that is not said.
+fn is_ndjson(headers: &HeaderMap) -> Result<bool, Problem> {
+    let Some(said) = headers.get(CONTENT_TYPE) else { return Ok(false) };
+    let said = String::from_utf8_lossy(said.as_bytes());
+    let kind = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match &*kind {
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(true),
+        // The last is what curl says of any data.
+        "" | "application/json" | "application/x-www-form-urlencoded" => Ok(false),
+        kind if kind.ends_with("+json") => Ok(false),
+        _ => Err(Problem::media_type(&said, &["application/json", "application/x-ndjson"])),
+    }
+}
+
+/// Cuts a body into what should be events, without a copy of the bytes; also whether it is a single one.
+fn split(body: &Bytes, ndjson: bool) -> Result<(Vec<Bytes>, bool), (Code, String)> {
+    let array = !ndjson && body.trim_ascii_start().first() == Some(&b'[');
     let items: Vec<Bytes> = if ndjson {
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         lines.filter(|line| !line.is_empty()).map(|line| body.slice_ref(line)).collect()
-    } else if body.trim_ascii_start().first() == Some(&b'[') {
+    } else if array {
         let text = std::str::from_utf8(body).map_err(|e| {
             (Code::NotUtf8, format!("the array is not UTF-8 from byte {} on", e.valid_up_to()))
         })?;
@@ -87,6 +103,6 @@ fn split(body: &Bytes, ndjson: bool) -> Result<Vec<Bytes>, (Code, String)> {
             Code::MalformedJson,
             "the body has no event; send a JSON object, an array of them, or NDJSON".into(),
         )),
-        false => Ok(items),
+        false => Ok((items, !ndjson && !array)),
     }
 }

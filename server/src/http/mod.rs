@@ -10,6 +10,7 @@ mod page;
 mod playlists;
 mod problem;
 mod recommendations;
+mod schema;
 mod seeds;
 mod show;
 mod state;
@@ -85,13 +86,17 @@ pub fn routes(
     let v1 = |name: &'static str| warp::path("v1").and(warp::path(name));
 
     let events = v1("events").and(warp::path::end()).and(post());
+    let schema = v1("events").and(warp::path("schema")).and(warp::path::end()).and(get());
     let recommendations = v1("recommendations").and(warp::path::end()).and(post());
     let token = v1("tokens").and(warp::path::param::<String>()).and(warp::path::end()).and(get());
     let playlists = v1("playlists").and(warp::path::tail()).and(get());
     let tracks = v1("tracks").and(warp::path::tail()).and(get());
     let popular = v1("charts").and(warp::path("popular")).and(warp::path::end()).and(get());
     let state = v1("state").and(warp::path::end()).and(get());
-    let page = warp::path::end().and(get());
+    let page = warp::path::end().map(|| page::File::Page);
+    let style = warp::path!("page.css").map(|| page::File::Style);
+    let script = warp::path!("page.js").map(|| page::File::Script);
+    let page = page.or(style).unify().or(script).unify().and(get());
 
     events
         .then(|context: Context, headers: HeaderMap, body| {
@@ -100,6 +105,8 @@ pub fn routes(
         .or(recommendations.then(|context: Context, headers: HeaderMap, body| {
             context.clone().reply(async move { recommendations::post(&context, &headers, body).await })
         }))
+        .unify()
+        .or(schema.then(|context: Context, query: Query| context.reply(async move { schema::get(&query) })))
         .unify()
         .or(token.then(|token: String, context: Context, query: Query| {
             context.clone().reply(async move { tokens::get(&context, &token, &query).await })
@@ -121,7 +128,8 @@ pub fn routes(
             context.clone().reply(async move { state::get(&context, &query).await })
         }))
         .unify()
-        .or(page.then(|context: Context, _query: Query| context.reply(async { Ok(page::get()) })))
+        .or(page
+            .then(|file, context: Context, _query: Query| context.reply(async move { Ok(page::get(file)) })))
         .unify()
         .or(nothing(context.clone()))
         .unify()
@@ -137,7 +145,8 @@ fn nothing(
             context.reply(async move {
                 let allow = match path.trim_end_matches('/') {
                     "/v1/events" | "/v1/recommendations" => "POST",
-                    "" | "/v1/charts/popular" | "/v1/state" => "GET",
+                    "" | "/page.css" | "/page.js" | "/v1/events/schema" | "/v1/charts/popular"
+                    | "/v1/state" => "GET",
                     path if ["/v1/tokens/", "/v1/playlists/", "/v1/tracks/"]
                         .iter()
                         .any(|p| path.starts_with(p)) =>

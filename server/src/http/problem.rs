@@ -64,6 +64,12 @@ impl Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &"body_too_large", detail)
     }
 
+    /// A body of another type than these.
+    pub fn media_type(there: &str, known: &[&str]) -> Self {
+        let detail = format!("content type {there:?} is not taken here; send {}", known.join(" or "));
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, &"unsupported_media_type", detail)
+    }
+
     /// The body did not arrive in time.
     pub fn too_slow(within_ms: u64) -> Self {
         let detail = format!("the body did not arrive within {within_ms} ms; nothing of it was taken");
@@ -124,6 +130,9 @@ impl From<segue_connectors::log::Error> for Problem {
             Error::NotAppended { .. } => "not_appended",
             Error::MaybeAppended { .. } => "maybe_appended",
             Error::Closed => "stopping",
+            // 503 and not 507: whoever balances or tries again knows it, and it is the server that is out of
+            // order, not the request. The detail says why, a full disk for one.
+            Error::Unwritable { .. } => "log_unwritable",
             _ => "log_unavailable",
         };
         Problem::later(code, error.to_string())

@@ -6,17 +6,16 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Context, Outcome, Query, ok};
 
-/// The state as a whole. Its offsets are at least those that the digest includes.
+/// The state as a whole. Its offsets are those that the digest includes: no more, no less.
 pub async fn get(context: &Context, query: &Query) -> Outcome {
     query.only(&[])?;
     let answer = context.ask("state", Question::State).await?;
     let Body::State(state) = answer.body else {
         return Err(Problem::later("no_answer", "the engine gave no state"));
     };
-    let offsets: Map<String, Value> = (0..)
-        .zip(context.service.offsets())
-        .map(|(partition, (_, visible)): (u32, _)| (partition.to_string(), json!(visible)))
-        .collect();
+    let next = |partition: u32| answer.next.get(partition as usize).copied().unwrap_or(0);
+    let partitions = 0..context.service.log.partitions();
+    let offsets: Map<String, Value> = partitions.map(|p| (p.to_string(), json!(next(p)))).collect();
     let dead_letters = context.service.dead_letters.count()?;
     ok(
         answer.as_of,

@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use segue_dataflow::digest::Digest;
-use segue_dataflow::ids::{PlaylistId, TrackId};
 use serde_json::json;
 
 use crate::harness::{Server, segue, until};
+use crate::twin::{Twin, log_of};
 
 /// In CI; the soak run does ten times as many.
 const ROUNDS: u32 = 20;
@@ -22,8 +21,8 @@ fn no_acknowledged_event_is_lost() {
     let mut server = Server::start(folder.path());
     let rounds = if std::env::var_os("SEGUE_SOAK").is_some() { 10 * ROUNDS } else { ROUNDS };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    // Only additions, each of its own track: whether one without an answer is there can be seen.
-    let (sent, acknowledged) = (Mutex::new(Vec::new()), Mutex::new(BTreeSet::new()));
+    // No two events are the same: whether one without an answer is on the log can be seen.
+    let (sent, acknowledged) = (Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new()));
     for round in 0..rounds {
         let enough = rng.random_range(1..40_usize);
         let running = Arc::new(AtomicBool::new(true));
@@ -32,15 +31,15 @@ fn no_acknowledged_event_is_lost() {
             for client in 0..3 {
                 let (server, running, sent, acknowledged) = (&server, &running, &sent, &acknowledged);
                 scope.spawn(move || {
-                    for n in 0.. {
+                    for n in 0_u32.. {
                         if !running.load(Ordering::SeqCst) {
                             break;
                         }
-                        let entry = (format!("p:{client}:{}", n % 7), format!("t:{round}:{client}:{n}"));
-                        let event = json!({"v": 1, "type": "track_added", "playlist": entry.0, "track": {"uri": entry.1}, "at": "2024-05-01T12:00:00Z"});
-                        sent.lock().unwrap().push(entry.clone());
-                        match server.try_post("/v1/events", "application/json", event.to_string()) {
-                            Some(reply) if reply.status == 202 => drop(acknowledged.lock().unwrap().insert(entry)),
+                        let (kind, track) = if n % 3 == 2 { ("removed", n - 1) } else { ("added", n) };
+                        let event = json!({"v": 1, "type": format!("track_{kind}"), "playlist": format!("p:{client}:{}", track % 7), "track": {"uri": format!("t:{round}:{client}:{track}")}, "at": "2024-05-01T12:00:00Z"}).to_string();
+                        sent.lock().unwrap().insert(event.clone());
+                        match server.try_post("/v1/events", "application/json", &event) {
+                            Some(reply) if reply.status == 202 => drop(acknowledged.lock().unwrap().insert(event)),
                             _ => break,
                         }
                     }
@@ -53,27 +52,80 @@ fn no_acknowledged_event_is_lost() {
             assert!(std::process::Command::new("kill").args(["-9", &id]).status().unwrap().success());
             running.store(false, Ordering::SeqCst);
         });
-        server = server.again();
-        let mut there = BTreeSet::new();
-        for playlist in (0..3).flat_map(|client| (0..7).map(move |n| format!("p:{client}:{n}"))) {
-            let reply = server.get(&format!("/v1/playlists/{playlist}"));
-            for track in reply.body["tracks"].as_array().into_iter().flatten() {
-                there.insert((playlist.clone(), track["uri"].as_str().unwrap().to_owned()));
-            }
-        }
+        drop(server);
+        let log = log_of(folder.path());
+        let there: BTreeSet<&str> = log.iter().map(|event| str::from_utf8(event).unwrap()).collect();
         let (sent, acknowledged) = (sent.lock().unwrap(), acknowledged.lock().unwrap());
-        let missing: Vec<_> = acknowledged.difference(&there).collect();
+        let missing: Vec<_> = acknowledged.iter().filter(|event| !there.contains(&***event)).collect();
         assert!(missing.is_empty(), "round {round}: acknowledged and gone: {missing:?}");
-        assert!(there.iter().all(|entry| sent.contains(entry)), "round {round}: something nobody sent");
-        let mut digest = Digest::default();
-        there.iter().for_each(|(p, t)| digest.update(PlaylistId::of(p), TrackId::of(t), 1));
-        assert_eq!(server.state()["digest"], digest.to_string(), "round {round}");
+        assert!(there.iter().all(|event| sent.contains(*event)), "round {round}: something nobody sent");
+        // Acknowledged or not, each was sent once: the log holds it once or not at all.
+        assert_eq!(log.len(), there.len(), "round {round}: something twice");
+        let mut twin = Twin::default();
+        log.iter().for_each(|event| twin.apply(event));
+        server = Server::start(folder.path());
+        let state = server.state();
+        let shown = (&state["digest"], &state["entries"], &state["offsets"]["0"]);
+        assert_eq!(
+            shown,
+            (&json!(twin.digest()), &json!(twin.entries()), &json!(log.len())),
+            "round {round}"
+        );
     }
 }
 
 fn added(track: &str) -> String {
     let event = json!({"v": 1, "type": "track_added", "playlist": "p", "track": {"uri": track}, "at": "2024-05-01T12:00:00Z"});
     event.to_string()
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_said_so() {
+    for garbage in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path());
+        let events = ["one", "two", "three"].map(added);
+        for event in &events {
+            assert_eq!(server.post("/v1/events", "application/json", event).status, 202);
+        }
+        drop(server);
+        let journal = folder.path().join("data/log/store/0.jnl");
+        let mut bytes = std::fs::read(&journal).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        bytes.truncate(used);
+        // The last batch half written, or the beginning of one more after it.
+        let (kept, torn) = if garbage { (3, "garbage".len()) } else { (2, 0) };
+        if garbage {
+            bytes.extend_from_slice(b"garbage");
+        } else {
+            bytes.truncate(used - 5);
+        }
+        std::fs::write(&journal, bytes).unwrap();
+
+        let said = folder.path().join("said");
+        let mut command = segue();
+        command.stderr(std::fs::File::create(&said).unwrap());
+        let server = Server::launch(command, folder.path(), &[]);
+        let state =
+            until("an answer", || Some(server.get("/v1/state")).filter(|reply| reply.status == 200)).body;
+        let mut twin = Twin::default();
+        events[..kept].iter().for_each(|event| twin.apply(event.as_bytes()));
+        let shown = (&state["digest"], &state["offsets"]["0"]);
+        assert_eq!(shown, (&json!(twin.digest()), &json!(kept)), "garbage: {garbage}");
+        let said = std::fs::read_to_string(said).unwrap();
+        let warning = said.lines().find(|line| line.contains("torn tail of ")).expect("a warning");
+        assert!(warning.contains("WARN") && warning.contains("data/log/store/0.jnl: "), "{warning}");
+        let cut = if garbage {
+            format!("torn tail of {torn} bytes cut off at byte {used}")
+        } else {
+            "bytes cut off at byte ".into()
+        };
+        assert!(warning.contains(&cut), "{warning}");
+        assert_eq!(server.post("/v1/events", "application/json", added("four")).status, 202);
+        let server = server.again();
+        twin.apply(added("four").as_bytes());
+        assert_eq!(server.state()["digest"], twin.digest());
+    }
 }
 
 /// The disk is full at files of so many KiB: a limit that the shell sets.
@@ -103,7 +155,7 @@ fn a_full_disk_is_told_at_once_and_loses_nothing() {
     // The first may be on the log or not; whoever comes after it is told that no more is taken.
     assert_eq!((refused.status, &refused.body["code"]), (503, &json!("maybe_appended")), "{}", refused.body);
     let later = server.post("/v1/events", "application/json", added("t"));
-    assert_eq!((later.status, &later.body["code"]), (503, &json!("log_unavailable")), "{}", later.body);
+    assert_eq!((later.status, &later.body["code"]), (503, &json!("log_unwritable")), "{}", later.body);
     assert!(later.headers.contains_key("retry-after"));
     let ready = server.admin("/readyz");
     assert_eq!(ready.status, 503);

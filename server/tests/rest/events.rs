@@ -107,6 +107,13 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
         (400, &json!("unknown_type"), &json!("type"))
     );
     assert_eq!(alone.body["rejected"][0]["index"], 0);
+    // An array or lines are taken, whatever becomes of each event.
+    for (body, kind) in [("[5]", "application/json"), ("{}", "application/x-ndjson")] {
+        let reply = server.post("/v1/events", kind, body);
+        let shown = (reply.status, &reply.body["accepted"], &reply.body["rejected"][0]["index"]);
+        assert_eq!(shown, (202, &json!(0), &json!(0)), "{}", reply.body);
+        server.visible(&reply);
+    }
     for (body, kind) in
         [("[{}", "application/json"), ("", "application/json"), ("\n \n", "application/x-ndjson")]
     {
@@ -114,7 +121,7 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
         assert_eq!((reply.status, &reply.body["code"]), (400, &json!("malformed_json")), "{body:?}");
     }
     let state = server.state();
-    assert_eq!((&state["entries"], &state["dead_letters"]), (&json!(1), &json!(16)));
+    assert_eq!((&state["entries"], &state["dead_letters"]), (&json!(1), &json!(18)));
     let metrics = server.admin("/metrics").body;
     assert!(
         metrics.as_str().unwrap().contains("segue_events_rejected_total{code=\"bad_time\"} 1"),
@@ -130,7 +137,7 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
     assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
     let letters: Vec<Value> =
         String::from_utf8(list.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(letters.len(), 16);
+    assert_eq!(letters.len(), 18);
     for (index, (_, code, _)) in bad.iter().enumerate() {
         assert_eq!(letters[index]["letter"]["code"], *code);
         assert_eq!(letters[index]["letter"]["source"], "http");
@@ -172,4 +179,27 @@ fn a_body_that_does_not_come_is_given_up() {
     let mut said = [0; 12];
     stream.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"HTTP/1.1 408");
+}
+
+#[test]
+fn content_types_that_are_taken_and_one_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let event = added("p", "t").to_string();
+    for kind in [
+        "",
+        "application/json; charset=utf-8",
+        "application/cloudevents+json",
+        "application/x-www-form-urlencoded",
+        "application/x-ndjson",
+        "Application/JSONL",
+    ] {
+        assert_eq!(server.post("/v1/events", kind, event.as_bytes()).status, 202, "{kind:?}");
+    }
+    for kind in ["text/xml", "application/xml; a=json", "multipart/form-data; boundary=x", "json"] {
+        let reply = server.post("/v1/events", kind, event.as_bytes());
+        assert_eq!((reply.status, &reply.body["code"]), (415, &json!("unsupported_media_type")), "{kind:?}");
+        assert!(reply.body["detail"].as_str().unwrap().contains("application/x-ndjson"), "{}", reply.body);
+    }
+    assert_eq!(server.state()["dead_letters"], 0);
 }

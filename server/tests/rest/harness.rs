@@ -97,7 +97,8 @@ impl Server {
 
     /// None if the server is gone.
     pub fn try_post(&self, path: &str, kind: &str, body: impl ureq::AsSendBody) -> Option<Reply> {
-        let request = self.agent.post(format!("{}{path}", self.api)).content_type(kind);
+        let request = self.agent.post(format!("{}{path}", self.api));
+        let request = if kind.is_empty() { request } else { request.content_type(kind) };
         request.send(body).ok().map(Self::reply)
     }
 
@@ -125,11 +126,20 @@ impl Server {
         self.child.0.id()
     }
 
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        assert!(kill.expect("kill is there").success());
+    }
+
+    /// Waits for its end; tells the exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        until("its end", || self.child.0.try_wait().expect("it can be waited for")).code()
+    }
+
     /// SIGTERM; tells the exit code.
-    pub fn stop(mut self) -> Option<i32> {
-        let kill = Command::new("kill").arg(self.pid().to_string()).status().expect("kill is there");
-        assert!(kill.success());
-        self.child.0.wait().expect("it ends").code()
+    pub fn stop(self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended()
     }
 
     /// Starts it again on the same folder.

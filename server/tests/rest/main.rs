@@ -4,10 +4,15 @@
 #[path = "../../../connectors/tests/broker/mod.rs"]
 mod broker;
 mod crashes;
+mod dead_letters;
 mod events;
 mod harness;
 mod kafka;
 mod readme;
 mod real_data;
 mod routes;
+mod schema;
 mod starting;
+mod states;
+mod stopping;
+mod twin;

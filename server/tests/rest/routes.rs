@@ -85,7 +85,15 @@ fn what_every_route_answers() {
     assert_eq!((&state["offsets"], &state["dead_letters"]), (&json!({"0": 3}), &json!(0)));
     assert_eq!(state["digest"].as_str().unwrap().len(), 32);
 
-    assert!(server.get("/").body.as_str().unwrap().contains("<html"));
+    let page = server.get("/").body;
+    assert!(page.as_str().unwrap().contains("<html"));
+    for (path, kind) in [("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        assert!(page.as_str().unwrap().contains(&format!("\"{path}\"")), "the page does not name {path}");
+        let file = server.get(path);
+        assert_eq!(file.status, 200);
+        assert!(file.headers["content-type"].to_str().unwrap().starts_with(kind));
+        assert!(file.headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    }
     assert_eq!(server.admin("/livez").status, 200);
     assert_eq!(server.admin("/startupz").status, 200);
     assert_eq!(server.admin("/readyz").body["ready"], true);

@@ -1,0 +1,177 @@
+//! The board: where the workers of one process show their views, for readers on any other thread.
+//!
+//! Each worker puts up its views whenever an epoch is complete. A reader takes the newest epoch that all
+//! have reached, with a *lease*: as long as it lasts, no worker forgets what that epoch needs. Such a read
+//! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow.
+
+use std::collections::BTreeMap;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::plan::{Here, Next, Start, plan};
+use super::{Answer, Question};
+use crate::settings::Settings;
+use crate::views::popularity::Popularity;
+use crate::views::{Shared, Views};
+
+/// What the workers of one process share.
+pub struct Board {
+    /// One for all of them.
+    pub popularity: Shared<Popularity>,
+    settings: Settings,
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+struct State {
+    workers: Vec<Worker>,
+    /// How many readers there are, by the epoch they read.
+    leases: BTreeMap<u64, usize>,
+    /// By the epoch in which it was fed: by partition of the log, the next offset.
+    fed: BTreeMap<u64, Vec<u64>>,
+    told: u64,
+    closed: bool,
+}
+
+#[derive(Clone, Default)]
+struct Worker {
+    /// Complete through this epoch.
+    shown: Option<(u64, Views)>,
+    /// It will not read before this epoch itself.
+    since: u64,
+}
+
+/// The views of all workers, readable as-of one epoch as long as this lives.
+pub struct Lease<'a> {
+    board: &'a Board,
+    as_of: u64,
+    next: Vec<u64>,
+    /// Of all workers as if they were one.
+    views: Views,
+}
+
+impl Board {
+    /// For so many workers.
+    pub fn new(workers: usize, settings: Settings) -> Self {
+        let state = State {
+            workers: vec![Worker::default(); workers],
+            leases: BTreeMap::new(),
+            fed: BTreeMap::new(),
+            told: 0,
+            closed: false,
+        };
+        Board { popularity: Shared::default(), settings, state: Mutex::new(state), news: Condvar::new() }
+    }
+
+    /// What is fed in `epoch` or before leads on to these offsets, by partition of the log.
+    pub fn fed(&self, epoch: u64, next: &[u64]) {
+        self.state.lock().fed.insert(epoch, next.to_vec());
+    }
+
+    /// By partition of the log, the offset of the first event that answers as-of `epoch` do not include.
+    pub fn next(&self, epoch: u64) -> Vec<u64> {
+        self.state.lock().next(epoch)
+    }
+
+    /// Worker `index` shows its views, complete through `through`. If that makes a newer epoch readable,
+    /// `tell` hears of it and of the offsets it leads to, in order. Gives the epoch before which no reader
+    /// looks any more.
+    pub fn show(&self, index: usize, through: u64, views: Views, tell: impl FnOnce(u64, Vec<u64>)) -> u64 {
+        let mut state = self.state.lock();
+        if let Some(worker) = state.workers.get_mut(index) {
+            worker.shown = Some((through, views));
+        }
+        let newest = state.newest().unwrap_or(0);
+        if newest > state.told {
+            state.told = newest;
+            self.news.notify_all();
+            tell(newest, state.next(newest));
+        }
+        state.leases.keys().next().map_or(newest, |oldest| newest.min(*oldest))
+    }
+
+    /// Worker `index` will not read before `since` any more.
+    pub fn hold(&self, index: usize, since: u64) {
+        let mut state = self.state.lock();
+        if let Some(worker) = state.workers.get_mut(index) {
+            worker.since = since;
+        }
+        let since = state.workers.iter().map(|worker| worker.since).min().unwrap_or(0);
+        if let Some(newest) = state.fed.range(..=since).next_back().map(|(epoch, _)| *epoch) {
+            state.fed = state.fed.split_off(&newest);
+        }
+        drop(state);
+        self.popularity.write().forget_before(since);
+    }
+
+    /// Ends all waiting, and shows nothing any more.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.workers.iter_mut().for_each(|worker| worker.shown = None);
+        self.news.notify_all();
+    }
+
+    /// Waits until there is an epoch that all workers have reached; none once the board is closed.
+    pub fn lease(&self) -> Option<Lease<'_>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            let shown = state.workers.iter().filter_map(|worker| Some(worker.shown.as_ref()?.1.clone()));
+            let shown: Vec<Views> = shown.collect();
+            if let (Some(as_of), Some(views)) = (state.newest(), Views::of_all(&shown)) {
+                *state.leases.entry(as_of).or_default() += 1;
+                let next = state.next(as_of);
+                return Some(Lease { board: self, as_of, next, views });
+            }
+            self.news.wait(&mut state);
+        }
+    }
+
+    /// Answers a question on the calling thread; none once the board is closed.
+    pub fn answer(&self, question: Question) -> Option<Answer> {
+        Some(self.lease()?.answer(question))
+    }
+}
+
+impl State {
+    /// The newest epoch that all workers have reached.
+    fn newest(&self) -> Option<u64> {
+        let through = self.workers.iter().map(|worker| worker.shown.as_ref().map(|(through, _)| *through));
+        through.min().flatten()
+    }
+
+    fn next(&self, epoch: u64) -> Vec<u64> {
+        self.fed.range(..=epoch).next_back().map(|(_, next)| next.clone()).unwrap_or_default()
+    }
+}
+
+impl Lease<'_> {
+    fn answer(&self, question: Question) -> Answer {
+        let start = Start { peers: 1, home: 0, settings: self.board.settings };
+        let here = Here { start, views: &self.views, epoch: self.as_of };
+        let mut plan = plan(question);
+        let mut asks = plan.start(&start);
+        loop {
+            let found = asks.iter().map(|(_, read)| read.run(&self.views, self.as_of)).collect();
+            match plan.next(found, &here) {
+                Next::Ask(more) => asks = more,
+                Next::Done(body) => return Answer { as_of: self.as_of, next: self.next.clone(), body },
+            }
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut state = self.board.state.lock();
+        if let Some(readers) = state.leases.get_mut(&self.as_of) {
+            *readers -= 1;
+            if *readers == 0 {
+                state.leases.remove(&self.as_of);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Sums by id: the inner loop of every recommendation.
+//!
+//! A table with open addressing, because ids are random already and nothing is ever taken out: twice as
+//! fast as a general map.
+
+/// Sums by id.
+pub struct Tally {
+    /// (id, sum); a power of two of them, at most half of them taken. Id 0 stands for a free place.
+    slots: Vec<(u64, i64)>,
+    taken: usize,
+    /// The sum of the id that is 0 itself.
+    zero: i64,
+}
+
+/// Spreads ids of which all low bits, or all high ones, are alike: 2^64 / golden ratio.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl Tally {
+    /// With room for so many ids before it grows.
+    pub fn with_room(ids: usize) -> Self {
+        Tally { slots: vec![(0, 0); (2 * ids).next_power_of_two().max(16)], taken: 0, zero: 0 }
+    }
+
+    /// Adds to the sum of an id.
+    pub fn add(&mut self, id: u64, value: i64) {
+        if id == 0 {
+            self.zero += value;
+            return;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = (id.wrapping_mul(SPREAD) >> (64 - self.slots.len().trailing_zeros())) as usize;
+        loop {
+            let slot = &mut self.slots[at & mask];
+            if slot.0 == id {
+                slot.1 += value;
+                return;
+            }
+            if slot.0 == 0 {
+                *slot = (id, value);
+                self.taken += 1;
+                if 2 * self.taken > self.slots.len() {
+                    self.grow();
+                }
+                return;
+            }
+            at += 1;
+        }
+    }
+
+    fn grow(&mut self) {
+        let mut larger = Tally::with_room(self.slots.len());
+        let taken = self.slots.iter().filter(|(id, _)| *id != 0);
+        taken.for_each(|(id, sum)| larger.add(*id, *sum));
+        (self.slots, self.taken) = (larger.slots, larger.taken);
+    }
+
+    /// All ids with a positive sum, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        let ids = self.slots.iter().copied().filter(|(id, _)| *id != 0).chain([(0, self.zero)]);
+        ids.filter(|(_, sum)| *sum > 0).map(|(id, sum)| (id, sum as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::{Rng, RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn it_equals_a_map() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for ids in [1, 5, 300, 20_000_u64] {
+            let (mut tally, mut twin) = (Tally::with_room(4), BTreeMap::<u64, i64>::new());
+            for _ in 0..50_000 {
+                // Small ones, and such as a worker or a sample has: alike in their low or high bits.
+                let n = rng.random_range(0..ids);
+                let id = [n, n << 40, (n << 20) | 7, u64::MAX - n][(rng.next_u32() % 4) as usize];
+                let value = rng.random_range(-50..60);
+                tally.add(id, value);
+                *twin.entry(id).or_default() += value;
+            }
+            let mut sums: Vec<(u64, u64)> = tally.iter().collect();
+            sums.sort_unstable();
+            let expected = twin.into_iter().filter(|(_, sum)| *sum > 0).map(|(id, sum)| (id, sum as u64));
+            assert_eq!(sums, expected.collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The reference: the same recommendation over static arrays, which no event can change.
+
+use rustc_hash::FxHashMap;
+use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::sample;
+use segue_dataflow::scoring::{best, seed_weight, vote};
+use segue_dataflow::settings::Recommend;
+
+/// Lists by key, end to end in one array.
+struct Lists<K, V> {
+    keys: Vec<K>,
+    starts: Vec<u32>,
+    values: Vec<V>,
+}
+
+impl<K: Ord + Copy, V: Copy> Lists<K, V> {
+    /// Of sorted pairs.
+    fn new(pairs: impl ExactSizeIterator<Item = (K, V)>) -> Self {
+        let (mut keys, mut starts, mut values) = (Vec::new(), Vec::new(), Vec::with_capacity(pairs.len()));
+        for (key, value) in pairs {
+            if keys.last() != Some(&key) {
+                keys.push(key);
+                starts.push(values.len() as u32);
+            }
+            values.push(value);
+        }
+        starts.push(values.len() as u32);
+        Lists { keys, starts, values }
+    }
+
+    fn get(&self, key: K) -> &[V] {
+        match self.keys.binary_search(&key) {
+            Ok(i) => &self.values[self.starts[i] as usize..self.starts[i + 1] as usize],
+            Err(_) => &[],
+        }
+    }
+}
+
+/// Entries as static arrays, by playlist and by track.
+pub struct Csr {
+    by_playlist: Lists<PlaylistId, TrackId>,
+    by_track: Lists<TrackId, PlaylistId>,
+}
+
+impl Csr {
+    pub fn new(mut pairs: Vec<(PlaylistId, TrackId)>) -> Self {
+        pairs.sort_unstable();
+        pairs.dedup();
+        let by_playlist = Lists::new(pairs.iter().copied());
+        pairs.sort_unstable_by_key(|(playlist, track)| (*track, *playlist));
+        Csr {
+            by_playlist,
+            by_track: Lists::new(pairs.into_iter().map(|(playlist, track)| (track, playlist))),
+        }
+    }
+
+    /// Tracks of some playlist, by its place.
+    pub fn playlist(&self, place: usize) -> &[TrackId] {
+        let id = self.by_playlist.keys[place % self.by_playlist.keys.len()];
+        self.by_playlist.get(id)
+    }
+
+    /// The best tracks for the seeds, without the seeds.
+    pub fn recommend(&self, seeds: &[TrackId], knobs: &Recommend, limit: usize) -> Vec<TrackId> {
+        let playlists = self.by_playlist.keys.len() as u32;
+        let mut weights: FxHashMap<PlaylistId, u64> = FxHashMap::default();
+        for seed in seeds {
+            let holding = self.by_track.get(*seed);
+            let weight = seed_weight(playlists, holding.len() as u32);
+            let last = sample::last(sample::level(holding.len() as u32, knobs.sample));
+            for playlist in holding.iter().take_while(|playlist| playlist.0 <= last) {
+                *weights.entry(*playlist).or_default() += weight;
+            }
+        }
+        let votes = weights.into_iter().map(|(p, sum)| (p, vote(sum, self.by_playlist.get(p).len() as u32)));
+        let mut nearest = best(votes.filter(|(_, vote)| *vote > 0).collect(), knobs.nearest as usize);
+        nearest.sort_unstable();
+        let mut sums: FxHashMap<TrackId, u64> =
+            FxHashMap::with_capacity_and_hasher(nearest.len() * 32, Default::default());
+        for (playlist, vote) in nearest {
+            for track in self.by_playlist.get(playlist) {
+                *sums.entry(*track).or_default() += vote;
+            }
+        }
+        for seed in seeds {
+            sums.remove(seed);
+        }
+        best(sums.into_iter().collect(), limit).into_iter().map(|(track, _)| track).collect()
+    }
+}

@@ -1,0 +1,95 @@
+//! Slices straight into the engine, beside reading and decoding them alone.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use segue_dataflow::edit::Edit;
+use segue_dataflow::settings::Settings;
+use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options, Progress};
+
+use crate::corpus::Corpus;
+use crate::table::Table;
+
+/// Entries of one batch, about.
+const BATCH_ENTRIES: usize = 20_000;
+
+/// How far the engine is, for whoever waits.
+#[derive(Default)]
+pub struct Watch {
+    next: Mutex<u64>,
+    news: Condvar,
+}
+
+impl Observer for Watch {
+    fn complete(&self, progress: &Progress) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) =
+            progress.next.first().copied().unwrap_or(0);
+        self.news.notify_all();
+    }
+
+    fn refused(&self, seq: u64, detail: String) {
+        panic!("event {seq}: {detail}");
+    }
+}
+
+impl Watch {
+    pub fn wait(&self, next: u64) {
+        let reached = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.news.wait_while(reached, |reached| *reached < next));
+    }
+}
+
+/// An engine that has all of a corpus.
+pub struct Loaded {
+    pub engine: Engine,
+    pub watch: Arc<Watch>,
+    /// Position of the next event.
+    pub next: u64,
+}
+
+/// The engine as the server runs it.
+fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
+    let watch = Arc::new(Watch::default());
+    let (epoch_gap, settings) = (Duration::from_millis(5), Settings::default());
+    let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(2) };
+    let began = Instant::now();
+    let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
+    let engine = Engine::start(options, clock, Arc::clone(&watch) as _).map_err(anyhow::Error::msg)?;
+    Ok((engine, watch))
+}
+
+pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
+    corpus.read(|_| {}); // from here on the files are as far in memory as they fit
+    let began = Instant::now();
+    let counts = corpus.read(|_| {});
+    let alone = began.elapsed().as_secs_f64();
+    let (engine, watch) = start()?;
+    let began = Instant::now();
+    let (mut next, mut entries) = (0, 0);
+    let mut batch = Batch::default();
+    corpus.read(|event| {
+        let edit = Edit::new(next, event);
+        next += 1;
+        entries += edit.weight();
+        batch.edits.push(edit);
+        batch.next = next;
+        if entries >= BATCH_ENTRIES {
+            entries = 0;
+            // It fails only once a worker has panicked, and then waiting below never ends.
+            engine.feed(std::mem::take(&mut batch)).expect("the engine runs");
+        }
+    });
+    if !batch.edits.is_empty() {
+        engine.feed(batch)?;
+    }
+    watch.wait(next);
+    let loaded = began.elapsed().as_secs_f64();
+    table.row(
+        "read and decode the slices alone",
+        format!("{alone:.1} s, {:.0} MB/s", corpus.bytes as f64 / 1e6 / alone),
+        "",
+        &format!("{} playlists, {} entries, {} events", counts.playlists, corpus.entries, counts.events),
+    );
+    table.ratio("replay into the engine", loaded, alone, 2.0, |s| format!("{s:.1} s"));
+    Ok(Loaded { engine, watch, next })
+}

@@ -1,0 +1,63 @@
+//! The whole of segue, measured beside its references in one run: `make bench`.
+//!
+//! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
+//! answered by the engine and by static arrays ([`questions`], [`csr`]); then the real server takes the same
+//! files and is watched from outside ([`server`]). [`table`] makes a page of it.
+
+mod corpus;
+mod csr;
+mod load;
+mod questions;
+mod server;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use table::Table;
+
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures segue as a whole, beside its references.
+#[derive(Parser)]
+struct Args {
+    /// Generated playlists, one run for each.
+    #[arg(long, value_delimiter = ',', default_value = "100000,300000")]
+    playlists: Vec<u64>,
+    /// Where the generated files and the server's data go; 35 kB a playlist, removed afterwards.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+    /// Only the engine, without the server around it.
+    #[arg(long)]
+    engine_only: bool,
+    /// Also write the page to this file.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Passed by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let scratch = tempfile::tempdir_in(args.scratch.unwrap_or_else(std::env::temp_dir))?;
+    let mut table = Table::new();
+    for playlists in args.playlists {
+        table.size(playlists);
+        let corpus = corpus::Corpus::generate(&scratch.path().join(playlists.to_string()), playlists)?;
+        let loaded = load::load(&corpus, &mut table)?;
+        questions::measure(&corpus, &loaded, &mut table)?;
+        loaded.engine.stop().map_err(anyhow::Error::msg)?;
+        drop(loaded);
+        if !args.engine_only {
+            server::measure(&corpus, scratch.path(), &mut table)?;
+        }
+        corpus.remove()?;
+    }
+    if let Some(path) = args.write {
+        std::fs::write(path, table.page())?;
+    }
+    Ok(())
+}

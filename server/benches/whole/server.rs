@@ -1,0 +1,201 @@
+//! The real server, watched from outside: memory, idle, and how soon events are visible.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use segue_replay::generate::Edits;
+use serde_json::Value;
+
+use crate::corpus::{Corpus, SEED};
+use crate::questions::until;
+use crate::table::{Table, ms, quantile};
+
+const PATIENCE: Duration = Duration::from_secs(1_800);
+const EVENTS_PER_S: f64 = 2_000.0;
+const EVENTS: u64 = 40_000;
+/// One event in so many is waited for.
+const WATCHED: u64 = 10;
+/// Clients that post, so that none waits for another's fsync.
+const CLIENTS: usize = 32;
+
+struct Server {
+    child: Child,
+    api: String,
+    admin: String,
+    agent: ureq::Agent,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Either may fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start(folder: &Path, fsync: bool) -> anyhow::Result<Self> {
+        let ready = folder.join("ready.json");
+        if ready.exists() {
+            std::fs::remove_file(&ready)?;
+        }
+        let child = Command::new(env!("CARGO_BIN_EXE_segue"))
+            .args(["serve", "--port", "0", "--data-dir"])
+            .arg(folder.join("data"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0")
+            .env("SEGUE__SERVER__FSYNC", fsync.to_string())
+            .env("SEGUE_LOG", "warn")
+            .stdin(Stdio::null())
+            .spawn()?;
+        let addresses: Value = patiently("the server's addresses", || {
+            Ok(std::fs::read(&ready).ok().and_then(|text| serde_json::from_slice(&text).ok()))
+        })?;
+        let at = |name: &str| format!("http://{}", addresses[name].as_str().unwrap_or_default());
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_idle_connections(2 * CLIENTS)
+            .max_idle_connections_per_host(2 * CLIENTS)
+            .build();
+        let server = Server { child, api: at("api"), admin: at("admin"), agent: agent.into() };
+        patiently("readiness", || {
+            let status = server.agent.get(format!("{}/readyz", server.admin)).call()?.status();
+            Ok((status == 200).then_some(()))
+        })?;
+        Ok(server)
+    }
+
+    fn json(&self, path: &str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(
+            &self.agent.get(format!("{}{path}", self.api)).call()?.body_mut().read_to_string()?,
+        )?)
+    }
+
+    /// Processor seconds used so far.
+    fn processor_s(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: Vec<f64> =
+            after_name.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(ticks.iter().sum::<f64>() / 100.0)
+    }
+
+    fn resident_bytes(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.split_whitespace().next().context("kB")?.parse::<f64>()? * 1024.0)
+    }
+
+    /// Share of a core that it uses for so long.
+    fn processor(&self, during: Duration) -> anyhow::Result<f64> {
+        let (before, began) = (self.processor_s()?, Instant::now());
+        until(began + during);
+        Ok((self.processor_s()? - before) / began.elapsed().as_secs_f64())
+    }
+}
+
+/// Looks until there is something.
+fn patiently<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        until(Instant::now() + Duration::from_millis(10));
+    }
+    anyhow::bail!("never came: {what}")
+}
+
+pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Result<()> {
+    let folder = scratch.join("server");
+    std::fs::create_dir_all(&folder)?;
+    let server = Server::start(&folder, true)?;
+    let began = Instant::now();
+    let replayed = Command::new(env!("CARGO_BIN_EXE_segue"))
+        .args(["replay", "--to", &server.api])
+        .arg(corpus.folder())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    anyhow::ensure!(replayed.success(), "segue replay failed");
+    table.row(
+        "replay over HTTP, onto the log on disk, visible",
+        format!("{:.1} s", began.elapsed().as_secs_f64()),
+        "",
+        "",
+    );
+    let state = server.json("/v1/state")?;
+    let entries = state["entries"].as_f64().context("entries")?;
+    table.row("", format!("{entries} entries, {} tracks", state["tracks"]), "", "");
+    until(Instant::now() + Duration::from_secs(5)); // for the last merges, and for freed memory to go back
+    table.bound("idle, share of a core", server.processor(Duration::from_secs(20))? * 100.0, 1.0, |share| {
+        format!("{share:.2} %")
+    });
+    table.bound("resident memory, with names, an entry", server.resident_bytes()? / entries, 60.0, |bytes| {
+        format!("{bytes:.1} B")
+    });
+    visible(corpus, &server, "event sent → visible, fsync", table)?;
+    drop(server);
+    let began = Instant::now();
+    let server = Server::start(&folder, false)?;
+    table.row(
+        "start again, from the log's beginning",
+        format!("{:.1} s", began.elapsed().as_secs_f64()),
+        "",
+        "",
+    );
+    table.row("", format!("{:.1} B an entry", server.resident_bytes()? / entries), "", "");
+    visible(corpus, &server, "event sent → visible, no fsync", table)?;
+    drop(server);
+    Ok(std::fs::remove_dir_all(folder)?)
+}
+
+/// Posts single events at the rate; of some, how long it takes from the moment they are due until the
+/// server says that answers include them.
+fn visible(corpus: &Corpus, server: &Server, what: &str, table: &mut Table) -> anyhow::Result<()> {
+    let events = Edits::new(SEED, corpus.playlists).take(EVENTS as usize);
+    let bodies: Vec<String> = events.map(|event| event.to_json()).collect();
+    let (next, seen) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let (before, began) = (server.processor_s()?, Instant::now() + Duration::from_millis(100));
+    std::thread::scope(|scope| {
+        let client = || -> anyhow::Result<()> {
+            loop {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                let Some(body) = bodies.get(nth as usize) else { return Ok(()) };
+                let due = began + Duration::from_secs_f64(nth as f64 / EVENTS_PER_S);
+                until(due);
+                let url = format!("{}/v1/events", server.api);
+                let mut answer = server.agent.post(url).content_type("application/json").send(body)?;
+                let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
+                let token = answer["token"].as_str().context("a token")?;
+                if nth.is_multiple_of(WATCHED) {
+                    let answer = server.json(&format!("/v1/tokens/{token}?wait_ms=30000"))?;
+                    anyhow::ensure!(answer["visible"] == true, "not visible: {answer}");
+                    seen.lock().map_err(|e| anyhow::anyhow!("{e}"))?.push(due.elapsed().as_secs_f64());
+                }
+            }
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    let took = began.elapsed().as_secs_f64();
+    let processor = (server.processor_s()? - before) / took;
+    let seen = seen.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
+    table.bound(&format!("{what}, p99 at {EVENTS_PER_S}/s over HTTP"), quantile(&seen, 0.99), 0.025, ms);
+    table.note(&format!(
+        "p50 {}, p90 {}; {:.0} events/s came through; {:.0} % of a core",
+        ms(quantile(&seen, 0.5)),
+        ms(quantile(&seen, 0.9)),
+        EVENTS as f64 / took,
+        processor * 100.0,
+    ));
+    Ok(())
+}

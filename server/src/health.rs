@@ -1,0 +1,65 @@
+//! What has gone wrong: for good, so that the process ends, or so that no more events are taken.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The first of each kind is kept; readiness tells it.
+#[derive(Default)]
+pub struct Health {
+    failure: Mutex<Option<String>>,
+    degraded: Mutex<Option<String>>,
+    stopping: AtomicBool,
+    news: tokio::sync::Notify,
+}
+
+fn first(place: &Mutex<Option<String>>) -> Option<String> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn keep(place: &Mutex<Option<String>>, reason: String) {
+    place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+}
+
+impl Health {
+    /// The process has to end. Nothing is a failure any more once it is stopping.
+    pub fn fail(&self, reason: String) {
+        if self.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        tracing::error!("{reason}");
+        keep(&self.failure, reason);
+        self.news.notify_waiters();
+    }
+
+    /// Why the process has to end, if so.
+    pub fn failure(&self) -> Option<String> {
+        first(&self.failure)
+    }
+
+    /// Waits until the process has to end.
+    pub async fn failed(&self) -> String {
+        loop {
+            let news = self.news.notified();
+            if let Some(reason) = self.failure() {
+                return reason;
+            }
+            news.await;
+        }
+    }
+
+    /// A log takes no more: questions are still answered.
+    pub fn degrade(&self, reason: String) {
+        tracing::error!("{reason}");
+        keep(&self.degraded, reason);
+    }
+
+    /// Which log takes no more and why, if so.
+    pub fn degraded(&self) -> Option<String> {
+        first(&self.degraded)
+    }
+
+    /// From here on, ends are no failures.
+    pub fn stopping(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+}
