@@ -20,12 +20,22 @@ demo: setup ## The whole thing on made-up data: a page to open and curl lines to
 build: setup ## The segue binary, in target/release
 	$(CARGO) build --release --bin segue
 
-test: setup ## All tests, against the real binary and real files
+test: ## All tests, against the real binary and real files
+	@scripts/setup tests
 	$(CARGO) test --workspace
 
-lint: setup ## Formatting and clippy, warnings are errors
+lint: setup ## Formatting and clippy, warnings are errors; compose.yaml against its specification
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@scripts/compose-check
+
+services: ## Kafka, MinIO and Redis as plain processes under .services, ready to use
+	@scripts/setup tests
+	@scripts/services up .services
+	@cat .services/services.env
+
+services-down: ## Ends them
+	@scripts/services down .services
 
 deny: setup ## Licences, sources and (where the database can be fetched) advisories of all dependencies
 	@scripts/deny
@@ -34,7 +44,8 @@ bench: setup ## Everything measured beside its references; writes docs/benchmark
 	$(CARGO) bench -p segue-dataflow -p segue-replay
 	$(CARGO) bench -p segue-server --bench whole -- --playlists $(BENCH_PLAYLISTS) --scratch $(BENCH_SCRATCH) --write $(CURDIR)/docs/benchmarks.md
 
-soak: setup ## The long runs: many seeds, many kills
+soak: ## The long runs: many seeds, many kills, an hour's worth of edits
+	@scripts/setup tests
 	SEGUE_SOAK=1 $(CARGO) test --release --workspace -- --nocapture
 
-.PHONY: help setup demo build test lint deny bench soak
+.PHONY: help setup demo build test lint services services-down deny bench soak

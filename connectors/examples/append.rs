@@ -59,7 +59,7 @@ fn measure(path: &Path, sync: SyncMode, threads: usize, batch: usize) -> Result<
     let begun = Instant::now();
     let (end, mut next) = (log.end(0)?, 0);
     while next < end {
-        next += log.read(0, next, 1 << 20)?.len() as u64;
+        next = log.read(0, next, 1 << 20)?.next;
     }
     println!("      read back: {:.0} records/s", end as f64 / begun.elapsed().as_secs_f64());
     drop(log);

@@ -187,7 +187,8 @@ impl DeadLetters {
     ) -> Result<(), Error> {
         let (mut next, end) = (from, self.count()?);
         while next < end {
-            for Stored { offset, payload } in self.log.read(0, next, READ_BYTES)? {
+            for Stored { offset, payload, .. } in self.log.read(0, next, READ_BYTES)?.records {
+                let payload = payload.unwrap_or_default();
                 let letter = serde_json::from_slice(&payload).map_err(|error| Error::Corrupt {
                     path: self.path.clone(),
                     detail: format!("dead letter {offset}: {error}"),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::log::{Error, Log, Position, Record, Stored};
+use crate::log::{Error, Log, Position, Read, Record};
 
 /// What happens to one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +138,12 @@ impl Log for Faulty {
         }
     }
 
-    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {
         self.inner.read(partition, from, bytes_max)
+    }
+
+    fn begin(&self, partition: u32) -> Result<u64, Error> {
+        self.inner.begin(partition)
     }
 
     fn end(&self, partition: u32) -> Result<u64, Error> {

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`log`] is the trait that everything else is about; `ends` is the part of its contract
 //! that every log of this crate shares (where each partition ends, and waiting for more); [`memory`] is
-//! the shortest log; [`embedded`] is the one on disk; [`faulty`] breaks any of them on purpose; and
+//! the shortest log; [`embedded`] is the one on disk; [`kafka`] is
+//! the one that others write to as well; [`faulty`] breaks any of them on purpose; and
 //! [`dead_letters`] is a log of the records that were no events.
 //!
 //! Everything blocks: callers bring their own threads. No clock is read: times are handed in.
@@ -11,5 +12,6 @@ pub mod dead_letters;
 pub mod embedded;
 mod ends;
 pub mod faulty;
+pub mod kafka;
 pub mod log;
 pub mod memory;

@@ -1,7 +1,9 @@
 //! The log: the ordered, partitioned, replayable source of truth, as a small blocking trait.
 //!
 //! The contract, which one test suite holds every implementation to:
-//! - offsets of a partition are 0, 1, 2, … without a gap, in the order of the appends;
+//! - offsets of a partition grow in the order of the appends. Logs of this crate give 0, 1, 2, …; a log that
+//!   others write to, forget from and put marks into (Kafka) has gaps, and may begin above 0: go on at the
+//!   offset that [`Read::next`] says, not at the last one plus 1;
 //! - a record goes to the partition of its key, so the records of one key keep their order;
 //! - [`Log::append`] returns positions only when the records are durable; concurrent callers may share
 //!   one write, and the records of one call stay in their order;
@@ -51,8 +53,27 @@ pub struct Record<'a> {
 pub struct Stored {
     /// Its place in the partition.
     pub offset: u64,
-    /// What was appended.
-    pub payload: Bytes,
+    /// Its key, as bytes that others may have written; none where the log does not keep keys.
+    pub key: Option<Bytes>,
+    /// What was appended; none in a tombstone, which says that what its key names is gone.
+    pub payload: Option<Bytes>,
+}
+
+/// What one read gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The records, in the order of their offsets.
+    pub records: Vec<Stored>,
+    /// The offset to go on from: behind the last record, and behind what no reader sees (marks and records
+    /// of transactions that came to nothing).
+    pub next: u64,
+}
+
+impl Read {
+    /// Records without a gap.
+    pub(crate) fn of(from: u64, records: Vec<Stored>) -> Self {
+        Read { next: from + records.len() as u64, records }
+    }
 }
 
 /// What went wrong, by what the caller must do about it.
@@ -75,7 +96,7 @@ pub enum Error {
     /// accepting, tell the operator.
     #[error("{}: log takes no more appends until it is opened again: {reason}", path.display())]
     Unwritable {
-        /// The folder of the log.
+        /// The folder of the log, or the address of its topic.
         path: PathBuf,
         /// The first failure.
         reason: String,
@@ -91,16 +112,40 @@ pub enum Error {
         /// What was found.
         detail: String,
     },
-    /// The disk did not answer a read: try again, or stop.
+    /// The disk or the broker did not answer a read: try again, or stop.
     #[error("{}: reading the log failed: {reason}", path.display())]
     Unreadable {
-        /// The folder of the log.
+        /// The folder of the log, or the address of its topic.
         path: PathBuf,
-        /// What the disk said.
+        /// What the disk or the broker said.
         reason: String,
     },
+    /// Records from this offset on were deleted before they were read: stop, since what they said is lost.
+    #[error(
+        "offset {position} is gone, the partition begins at {begin}: records were deleted (retention?) before \
+         they were read. Start from a snapshot that reaches {begin}, or from an empty state with a topic that \
+         still has all events; then give the topic a longer retention"
+    )]
+    Gap {
+        /// What was asked for.
+        position: Position,
+        /// Where the partition begins now.
+        begin: u64,
+    },
+    /// The topic is not there, or is not there any more: stop.
+    #[error("{}: no such topic: {detail}. If it was deleted, its events are gone: start from an empty state \
+             with a topic that has all of them", path.display())]
+    NoTopic {
+        /// The address of the topic.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
     /// The offset is past the end, so it belongs to another log, or this one was cut: stop.
-    #[error("offset {position} is past the end of its partition, {end}: another log, or one that was cut")]
+    #[error(
+        "offset {position} is past the end of its partition, {end}: this is another log, or one that was cut \
+         or made again. Point to the log that this state is from, or start from an empty state"
+    )]
     PastEnd {
         /// What was asked for.
         position: Position,
@@ -126,7 +171,7 @@ impl Error {
 
 /// The log. See the [module](self) for the contract.
 pub trait Log: Send + Sync {
-    /// How many partitions there are; fixed when the log is created.
+    /// How many partitions there are. It never shrinks, and grows only where others may make it grow (Kafka).
     fn partitions(&self) -> u32;
 
     /// Appends the records and returns their positions, in the order of the records, once they are durable.
@@ -136,24 +181,41 @@ pub trait Log: Send + Sync {
     /// [`Error::NotAppended`], [`Error::MaybeAppended`], [`Error::Unwritable`], [`Error::Closed`].
     fn append(&self, records: &[Record<'_>]) -> Result<Vec<Position>, Error>;
 
-    /// Reads records of a partition, the first one at offset `from`: as many as have `bytes_max` bytes of
-    /// payload together, but at least one if there is one. None if `from` is the end.
+    /// Reads records of a partition from offset `from` on: as many as are at hand and have `bytes_max` bytes
+    /// of keys and payloads together, but at least one if one is. Does not wait: where there is more before
+    /// the end, but not at hand yet, [`wait`](Log::wait) brings it.
     ///
     /// # Errors
-    /// [`Error::PastEnd`], [`Error::NoPartition`], [`Error::Corrupt`], [`Error::Unreadable`].
-    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Vec<Stored>, Error>;
+    /// [`Error::PastEnd`], [`Error::Gap`], [`Error::NoPartition`], [`Error::NoTopic`], [`Error::Corrupt`],
+    /// [`Error::Unreadable`].
+    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error>;
 
-    /// The offset that the next record of this partition will have.
+    /// The first offset that can be read: 0, but for logs that forget.
     ///
     /// # Errors
-    /// [`Error::NoPartition`].
+    /// Those of [`end`](Log::end).
+    fn begin(&self, partition: u32) -> Result<u64, Error> {
+        self.end(partition).map(|_| 0)
+    }
+
+    /// The offset that the next record of this partition will have. (In Kafka, that of the oldest transaction
+    /// that is still open, if there is one.)
+    ///
+    /// # Errors
+    /// [`Error::NoPartition`], [`Error::Unreadable`].
     fn end(&self, partition: u32) -> Result<u64, Error>;
 
-    /// Waits until the end of the partition is greater than `offset`, that is, until there is something to
-    /// read at `offset`. False when the time is over.
+    /// By partition, where it ended a moment ago. Never asks far away, so it suits metrics; empty if that is not
+    /// known yet.
+    fn recent_ends(&self) -> Vec<u64> {
+        (0..self.partitions()).filter_map(|partition| self.end(partition).ok()).collect()
+    }
+
+    /// Waits until [`read`](Log::read) at `offset` gives a record or a greater next offset. False when the
+    /// time is over.
     ///
     /// # Errors
-    /// [`Error::NoPartition`], [`Error::Closed`].
+    /// [`Error::Closed`], once there is nothing more to read, and those of [`read`](Log::read).
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error>;
 
     /// Ends all waiting and takes no more appends; what was accepted is still finished, and what is durable

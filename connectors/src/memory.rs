@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ends::Ends;
-use crate::log::{Error, Log, Position, Record, Stored, check, partition_of};
+use crate::log::{Error, Log, Position, Read, Record, Stored, check, partition_of};
 
 /// A log that lives as long as this value.
 pub struct Memory {
@@ -53,18 +53,19 @@ impl Log for Memory {
         Ok(positions)
     }
 
-    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {
         self.ends.readable(partition, from)?;
         let mut bytes = 0;
         let payloads = self.lock();
         let held = payloads[partition as usize].iter().enumerate().skip(from as usize);
-        Ok(held
+        let records = held
             .take_while(|(at, payload)| {
                 bytes += payload.len();
                 *at as u64 == from || bytes <= bytes_max
             })
-            .map(|(at, payload)| Stored { offset: at as u64, payload: payload.clone() })
-            .collect())
+            .map(|(at, payload)| Stored { offset: at as u64, key: None, payload: Some(payload.clone()) })
+            .collect();
+        Ok(Read::of(from, records))
     }
 
     fn end(&self, partition: u32) -> Result<u64, Error> {

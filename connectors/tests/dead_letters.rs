@@ -57,8 +57,8 @@ fn the_json_of_a_letter_is_fixed() {
     let log = Arc::new(Memory::new(NonZeroU32::MIN));
     let letters = DeadLetters::on(log.clone(), "memory");
     letters.push(&[letter(3, b"{}"), DeadLetter { field: None, ..letter(4, b"\xff\x00") }]).unwrap();
-    let stored = log.read(0, 0, usize::MAX).unwrap();
-    let text = |at: usize| std::str::from_utf8(&stored[at].payload).unwrap();
+    let stored = log.read(0, 0, usize::MAX).unwrap().records;
+    let text = |at: usize| std::str::from_utf8(stored[at].payload.as_deref().unwrap()).unwrap();
     assert_eq!(
         text(0),
         r#"{"code":"missing_field","field":"track.uri","detail":"a track needs a uri","source":"http","position":"3","at_ms":1700000000000,"raw":{"bytes":2,"text":"{}"}}"#

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use segue_connectors::kafka::Settings;
 
 use crate::generate::{self, Written};
 use crate::publish::{
-    Address, Failed, FileTarget, HttpTarget, Outcome, Pace, Progress, Publisher, SystemClock, Target,
-    TargetError, stdout,
+    Address, Failed, FileTarget, HttpTarget, KafkaTarget, Outcome, Pace, Progress, Publisher, SystemClock,
+    Target, TargetError, stdout,
 };
 use crate::source::{NoSource, Reader, find};
 
@@ -23,7 +24,7 @@ pub struct ReplayArgs {
     /// Slice files (.json), event files (.ndjson), either may end in .gz, or folders of them.
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
-    /// Where to: http://server, a file (packed if it ends in .gz), or - for standard output.
+    /// Where to: http://server, kafka://broker:port/topic, a file (packed if it ends in .gz), or - for standard output.
     #[arg(long, value_name = "TARGET")]
     pub to: Address,
     /// At most so many events a second.
@@ -35,6 +36,15 @@ pub struct ReplayArgs {
     /// Pass over the first N events; a file is then appended to. An interrupted run says its N.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub from_offset: u64,
+    /// Make the topic if it is not there: it keeps everything, and takes the largest events.
+    #[arg(long, requires = "partitions")]
+    pub create_topic: bool,
+    /// With so many partitions, for --create-topic.
+    #[arg(long, value_name = "N", requires = "create_topic")]
+    pub partitions: Option<u32>,
+    /// A property of librdkafka's for a kafka:// target, such as security.protocol=SASL_SSL; may be repeated.
+    #[arg(long = "kafka-property", value_name = "NAME=VALUE", value_parser = property)]
+    pub kafka_properties: Vec<(String, String)>,
     /// Write the outcome to standard output as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -66,6 +76,13 @@ pub struct GenerateArgs {
     /// Write the outcome to standard output as one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("not NAME=VALUE".to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -121,6 +138,12 @@ impl ReplayArgs {
                 Box::new(FileTarget::open(path, self.from_offset > 0)?)
             }
             Address::Http(base) => Box::new(HttpTarget::new(base)),
+            Address::Kafka { brokers, topic } => {
+                let properties = self.kafka_properties.iter().cloned().collect();
+                let (brokers, topic) = (brokers.clone(), topic.clone());
+                let settings = Settings { brokers, topic, properties, ..Settings::default() };
+                Box::new(KafkaTarget::open(&settings, self.partitions.filter(|_| self.create_topic))?)
+            }
         };
         let mut progress = Progress::new(inputs.iter().map(|input| input.bytes).sum());
         let mut clock = SystemClock::default();

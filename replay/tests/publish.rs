@@ -204,8 +204,18 @@ fn a_file_is_copied_and_goes_on_from_an_offset() {
     let replay = |source: &str, to: &str, from_offset| {
         let to = dir.path().join(to).display().to_string().parse().unwrap();
         let sources = vec![dir.path().join(source)];
-        ReplayArgs { sources, to, rate: None, speed: None, from_offset, json: false }
-            .run(&AtomicBool::new(false))
+        ReplayArgs {
+            sources,
+            to,
+            rate: None,
+            speed: None,
+            from_offset,
+            create_topic: false,
+            partitions: None,
+            kafka_properties: Vec::new(),
+            json: false,
+        }
+        .run(&AtomicBool::new(false))
     };
     let read = |name: &Path| fs::read_to_string(name).unwrap();
     assert_eq!(replay("in.ndjson", "packed.ndjson.gz", 0).unwrap().accepted, 100);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Raw};
 use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, SyncMode, folder_of};
+use segue_connectors::kafka::Kafka;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
@@ -38,7 +39,7 @@ pub struct Service {
     letterbox: Arc<Letterbox>,
     /// Turns of requests that write to the log.
     pub appends: Semaphore,
-    pumps: Mutex<Vec<JoinHandle<()>>>,
+    pumps: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Why the server cannot start: the operator mends it.
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The log or the dead letters in it.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// The log on Kafka.
+    #[error(transparent)]
+    Kafka(#[from] segue_connectors::kafka::OpenError),
     /// A log that is open cannot be read.
     #[error(transparent)]
     Read(#[from] segue_connectors::log::Error),
@@ -67,7 +71,6 @@ pub enum StartError {
 struct Watcher {
     progress: watch::Sender<Progress>,
     letterbox: Arc<Letterbox>,
-    partitions: u32,
 }
 
 impl Observer for Watcher {
@@ -76,7 +79,7 @@ impl Observer for Watcher {
     }
 
     fn refused(&self, seq: u64, detail: String) {
-        let position = pump::position_of(seq, self.partitions).to_string();
+        let position = pump::position_of(seq).to_string();
         self.letterbox.put(letter(Code::IdTaken, "", detail, (letterbox::LOG, position), b""));
     }
 }
@@ -117,19 +120,21 @@ impl Service {
         let folder = &config.server.data_dir;
         std::fs::create_dir_all(folder)
             .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        let sync = if config.server.fsync { SyncMode::Fsync } else { SyncMode::Os };
-        let opened = Embedded::open(&folder_of(folder), LogOptions { sync, ..LogOptions::default() })?;
+        let log: Arc<dyn Log> = if config.kafka.brokers.is_empty() {
+            let sync = if config.server.fsync { SyncMode::Fsync } else { SyncMode::Os };
+            Arc::new(Embedded::open(&folder_of(folder), LogOptions { sync, ..LogOptions::default() })?.log)
+        } else {
+            Arc::new(Kafka::open(&config.kafka)?)
+        };
         let (dead_letters, _torn) = DeadLetters::open(&dead_letters::folder_of(folder))?;
         let dead_letters = Arc::new(dead_letters);
-        let log: Arc<dyn Log> = Arc::new(opened.log);
         let caught_up_at = (0..log.partitions()).map(|p| log.end(p)).collect::<Result<Vec<_>, _>>()?;
 
         let (sender, progress) = watch::channel(Progress::default());
         let health = Arc::new(Health::default());
         let no_thread = |source| StartError::Folder { path: folder.clone(), source };
         let letterbox = Arc::new(Letterbox::open(&dead_letters, &health).map_err(no_thread)?);
-        let (partitions, observed) = (log.partitions(), Arc::clone(&letterbox));
-        let observer = Arc::new(Watcher { progress: sender, letterbox: observed, partitions });
+        let observer = Arc::new(Watcher { progress: sender, letterbox: Arc::clone(&letterbox) });
         let options = Options {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
@@ -138,10 +143,8 @@ impl Service {
         };
         let engine =
             Arc::new(Engine::start(options, Arc::new(now_ms), observer).map_err(StartError::Engine)?);
-        let pumps = (0..partitions)
-            .map(|partition| pump::start(partition, &log, &engine, &letterbox, &health).map_err(no_thread))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (pumps, appends) = (Mutex::new(pumps), Semaphore::new(config.limits.appends));
+        let pumps = pump::start(0, &log, &engine, &letterbox, &health).map_err(no_thread)?;
+        let (pumps, appends) = (Mutex::new(Some(pumps)), Semaphore::new(config.limits.appends));
         Ok(Arc::new(Service {
             config,
             log,
@@ -185,9 +188,8 @@ impl Service {
     /// By partition, the log's end and the first offset that answers do not include.
     pub fn offsets(&self) -> Vec<(u64, u64)> {
         let progress = self.progress.borrow().clone();
-        (0..self.log.partitions())
-            .map(|p| (self.log.end(p).unwrap_or(0), progress.next.get(p as usize).copied().unwrap_or(0)))
-            .collect()
+        let ends = self.log.recent_ends().into_iter().enumerate();
+        ends.map(|(p, end)| (end, progress.next.get(p).copied().unwrap_or(0))).collect()
     }
 
     /// Stops everything, in the order of the flow. What is acknowledged is on the log.
@@ -199,7 +201,7 @@ impl Service {
         self.log.close();
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
-        pumps.into_iter().for_each(|pump| drop(pump.join()));
+        drop(pumps.map(JoinHandle::join));
         self.letterbox.close();
         result
     }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use fjall::{Keyspace, PersistMode};
 
 use crate::ends::Ends;
-use crate::log::{Error, Log, Position, Record, Stored, check};
+use crate::log::{Error, Log, Position, Read, Record, Stored, check};
 use committer::Committer;
 use folder::Folder;
 
@@ -126,7 +126,7 @@ impl Log for Embedded {
         self.committer.append(records)
     }
 
-    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+    fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {
         let end = self.ends.readable(partition, from)?;
         let mut read: Vec<Stored> = Vec::new();
         let mut bytes = 0;
@@ -138,19 +138,19 @@ impl Log for Embedded {
             }
             bytes += value.len();
             if !read.is_empty() && bytes > bytes_max {
-                return Ok(read);
+                return Ok(Read::of(from, read));
             }
             // A copy, so that a reader does not keep whole blocks of the store alive.
-            read.push(Stored { offset, payload: Bytes::copy_from_slice(&value) });
+            read.push(Stored { offset, key: None, payload: Some(Bytes::copy_from_slice(&value)) });
             if bytes >= bytes_max {
-                return Ok(read);
+                return Ok(Read::of(from, read));
             }
         }
         let offset = from + read.len() as u64;
         if offset < end {
             return Err(self.corrupt(format!("record {partition}:{offset} is missing")));
         }
-        Ok(read)
+        Ok(Read::of(from, read))
     }
 
     fn end(&self, partition: u32) -> Result<u64, Error> {

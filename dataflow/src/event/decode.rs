@@ -114,6 +114,19 @@ struct WireNamed<'a> {
     name: Option<Borrowed<'a>>,
 }
 
+/// What a record without a payload (a tombstone) says: the playlist that its key names is gone. It has no
+/// time of its own, so it stands at the beginning of time, which nothing that it does depends on.
+///
+/// # Errors
+/// If the key is no URI of a playlist.
+pub fn deletion(key: &[u8]) -> Result<Event<'_>, Rejection> {
+    let key = std::str::from_utf8(key).map_err(|error| {
+        Rejection::new(Code::NotUtf8, "key", format!("the key of a tombstone is not UTF-8: {error}"))
+    })?;
+    let playlist = id(Borrowed(key.into()), "key")?;
+    Ok(Event { at_ms: 0, change: Change::PlaylistDeleted { playlist } })
+}
+
 /// Decodes one record: a JSON object in UTF-8.
 pub fn decode(record: &[u8]) -> Result<Event<'_>, Rejection> {
     if record.len() > EVENT_BYTES_MAX {
@@ -265,6 +278,21 @@ fn duration(number: &serde_json::Number, field: impl Fn() -> String) -> Result<u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tombstone_deletes_the_playlist_of_its_key() {
+        let event = deletion(b"mpd:playlist:7").expect("a URI");
+        assert_eq!(event.change, Change::PlaylistDeleted { playlist: "mpd:playlist:7".into() });
+        for (key, code) in [
+            (&b""[..], Code::EmptyId),
+            (b"a\xff", Code::NotUtf8),
+            (b"a\nb", Code::ControlCharacter),
+            (&[b'x'; ID_BYTES_MAX + 1], Code::IdTooLong),
+        ] {
+            let refused = deletion(key).expect_err("no URI");
+            assert_eq!((refused.code, &*refused.field), (code, "key"));
+        }
+    }
 
     fn refused(json: &str) -> (Code, String) {
         let rejection = decode(json.as_bytes()).expect_err(json);

@@ -8,7 +8,7 @@ mod encode;
 
 use std::borrow::Cow;
 
-pub use decode::{Code, Rejection, decode};
+pub use decode::{Code, Rejection, decode, deletion};
 
 /// Entries that one `playlist_put` may carry.
 pub const TRACKS_MAX: usize = 20_000;

@@ -6,6 +6,7 @@
 mod batch;
 mod file;
 mod http;
+mod kafka;
 mod pace;
 mod progress;
 mod target;
@@ -21,6 +22,7 @@ use segue_dataflow::event::Event;
 pub use batch::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch};
 pub use file::{FileTarget, stdout};
 pub use http::{HttpTarget, RETRY_MS_MAX, VISIBLE_MS_MAX};
+pub use kafka::KafkaTarget;
 pub use pace::{Clock, Pace, SystemClock};
 pub use progress::Progress;
 pub use target::{Address, Receipt, Rejected, Target, TargetError};

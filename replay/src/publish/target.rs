@@ -84,6 +84,9 @@ pub enum TargetError {
         /// The beginning of what it said.
         body: String,
     },
+    /// Kafka, or what was said to it, is not as it should be.
+    #[error("{0}")]
+    Kafka(String),
     /// What answers there is no segue server.
     #[error("{target}: not the answer of a segue server: {what}")]
     NotSegue {
@@ -103,22 +106,31 @@ pub enum Address {
     File(PathBuf),
     /// A server's base URL, without a slash at its end.
     Http(String),
+    /// A topic.
+    Kafka {
+        /// `host:port`, with commas between.
+        brokers: String,
+        /// Its name.
+        topic: String,
+    },
 }
 
 /// A TARGET that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    /// There is no Kafka sink.
-    #[error("kafka:// targets are not supported by this build; send to a server's http:// address instead")]
+    /// Brokers or topic are missing.
+    #[error("a Kafka target is kafka://host:port/topic, with commas between brokers if there are several")]
     Kafka,
     /// There is no TLS.
     #[error("https:// targets are not supported; use http:// inside your network, or a local proxy")]
     Https,
     /// Nobody knows this scheme.
-    #[error("target scheme `{0}://` is not known; use http://server, a file name, or -")]
+    #[error(
+        "target scheme `{0}://` is not known; use http://server, kafka://broker/topic, a file name, or -"
+    )]
     Scheme(String),
     /// There is no name.
-    #[error("the target is empty; use http://server, a file name, or -")]
+    #[error("the target is empty; use http://server, kafka://broker/topic, a file name, or -")]
     Empty,
 }
 
@@ -131,7 +143,14 @@ impl FromStr for Address {
                 Ok(Address::Http(text.trim_end_matches('/').to_owned()))
             }
             Some(("http", _)) => Err(BadAddress::Empty),
-            Some(("kafka", _)) => Err(BadAddress::Kafka),
+            Some(("kafka", rest)) => match rest.split_once('/') {
+                Some((brokers, topic))
+                    if !brokers.is_empty() && !topic.is_empty() && !topic.contains('/') =>
+                {
+                    Ok(Address::Kafka { brokers: brokers.to_owned(), topic: topic.to_owned() })
+                }
+                _ => Err(BadAddress::Kafka),
+            },
             Some(("https", _)) => Err(BadAddress::Https),
             Some((scheme, _)) => Err(BadAddress::Scheme(scheme.to_owned())),
             None if text.is_empty() => Err(BadAddress::Empty),
@@ -151,7 +170,10 @@ mod tests {
             ("-", Ok(Address::Stdout)),
             ("http://localhost:8080/", Ok(Address::Http("http://localhost:8080".into()))),
             ("out.ndjson.gz", Ok(Address::File("out.ndjson.gz".into()))),
-            ("kafka://broker/topic", Err(BadAddress::Kafka)),
+            ("kafka://a:1,b:2/t", Ok(Address::Kafka { brokers: "a:1,b:2".into(), topic: "t".into() })),
+            ("kafka://broker", Err(BadAddress::Kafka)),
+            ("kafka:///topic", Err(BadAddress::Kafka)),
+            ("kafka://broker/a/b", Err(BadAddress::Kafka)),
             ("https://server", Err(BadAddress::Https)),
             ("ftp://server", Err(BadAddress::Scheme("ftp".into()))),
             ("http://", Err(BadAddress::Empty)),

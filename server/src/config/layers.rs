@@ -61,6 +61,9 @@ pub enum Error {
 /// A configuration, and every key with its value and where that is from.
 pub type Loaded = (Config, Vec<(String, Value, String)>);
 
+/// Below this, any key is taken: it is for a library to know.
+const ANY: (&str, &str) = ("kafka", "properties");
+
 /// Some keys, and where they came from.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -143,6 +146,12 @@ pub fn load(layers: &[Layer]) -> Result<Loaded, Error> {
     let mut config = Config::default();
     for Layer { origin, text, values } in layers {
         for (key, value) in values {
+            if is_any(key) {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                all.retain(|(there, ..)| there != key);
+                all.push((key.clone(), Value::String(text), origin.clone()));
+                continue;
+            }
             let Some(place) = all.iter().position(|(there, ..)| there == key) else {
                 let nearest = all
                     .iter()
@@ -164,8 +173,20 @@ pub fn load(layers: &[Layer]) -> Result<Loaded, Error> {
             })?;
         }
     }
+    if all.iter().any(|(key, ..)| is_any(key)) {
+        config = build(&all).map_err(|e| Error::Wrong {
+            origin: "configuration".into(),
+            key: format!("{}.{}", ANY.0, ANY.1),
+            detail: e.message().trim().to_owned(),
+        })?;
+    }
     config.check()?;
     Ok((config, all))
+}
+
+fn is_any(key: &str) -> bool {
+    let rest = key.strip_prefix(ANY.0).and_then(|rest| rest.strip_prefix('.')?.strip_prefix(ANY.1));
+    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
 }
 
 fn build(all: &[(String, Value, String)]) -> Result<Config, toml::de::Error> {
@@ -173,9 +194,17 @@ fn build(all: &[(String, Value, String)]) -> Result<Config, toml::de::Error> {
     for (key, value, _) in all {
         let Some((section, name)) = key.split_once('.') else { continue };
         let section = sections.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-        if let Value::Table(section) = section {
-            section.insert(name.to_owned(), value.clone());
-        }
+        let Value::Table(section) = section else { continue };
+        let property = name.split_once('.').filter(|_| is_any(key));
+        let (table, name) = match property {
+            None => (section, name),
+            Some((table, name)) => {
+                let table = section.entry(table.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+                let Value::Table(table) = table else { continue };
+                (table, name)
+            }
+        };
+        table.insert(name.to_owned(), value.clone());
     }
     Value::Table(sections).try_into()
 }
@@ -205,6 +234,29 @@ mod tests {
         assert_eq!(origin("dataflow.workers").as_deref(), Some("flag --workers"));
         assert_eq!(origin("server.bind").as_deref(), Some("variable SEGUE__SERVER__BIND"));
         assert_eq!(origin("neighbours.keep").as_deref(), Some("built in"));
+    }
+
+    #[test]
+    fn properties_of_kafka_are_taken_as_they_are() {
+        let mut layers = vec![Layer {
+            origin: "file".into(),
+            text: false,
+            values: vec![
+                ("kafka.properties.linger.ms".into(), Value::Integer(5)),
+                ("kafka.properties.sasl.username".into(), Value::String("file".into())),
+            ],
+        }];
+        layers.extend(variables(&[
+            ("SEGUE__KAFKA__BROKERS", "a:1,b:2"),
+            ("SEGUE__KAFKA__PROPERTIES__SASL__USERNAME", "segue"),
+        ]));
+        let (config, all) = load(&layers).expect("all known");
+        assert_eq!(config.kafka.brokers, "a:1,b:2");
+        let properties = [("linger.ms", "5"), ("sasl.username", "segue")];
+        assert_eq!(config.kafka.properties, properties.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        assert!(all.iter().any(|(key, _, origin)| key == "kafka.properties.linger.ms" && origin == "file"));
+        let refused = load(&variables(&[("SEGUE__KAFKA__PROPERTIES", "x")])).expect_err("no such key");
+        assert!(refused.to_string().contains("unknown key `kafka.properties`"), "{refused}");
     }
 
     #[test]

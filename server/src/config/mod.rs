@@ -26,6 +26,8 @@ pub struct Config {
     pub neighbours: Neighbours,
     /// What is too much.
     pub limits: Limits,
+    /// The log on Kafka; without brokers it is embedded.
+    pub kafka: segue_connectors::kafka::Settings,
 }
 
 /// Where the server listens and keeps its data.

@@ -1,10 +1,13 @@
 //! HTTP to the real binary.
 #![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
 
+#[path = "../../../connectors/tests/broker/mod.rs"]
+mod broker;
 mod crashes;
 mod dead_letters;
 mod events;
 mod harness;
+mod kafka;
 mod readme;
 mod real_data;
 mod routes;

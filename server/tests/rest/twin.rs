@@ -56,7 +56,7 @@ pub fn log_of(folder: &Path) -> Vec<Vec<u8>> {
     let (mut records, end) = (Vec::new(), log.end(0).expect("a partition"));
     while (records.len() as u64) < end {
         let read = log.read(0, records.len() as u64, 1 << 20).expect("readable");
-        records.extend(read.into_iter().map(|stored| stored.payload.to_vec()));
+        records.extend(read.records.into_iter().map(|stored| stored.payload.unwrap_or_default().to_vec()));
     }
     records
 }
