@@ -40,7 +40,7 @@ pub struct Dataflow {
 
 impl Dataflow {
     /// Builds the dataflow. All workers must build the same, in the same order. `board` is that of this
-    /// process, which has `local` of the workers.
+    /// process, which has `local` of the workers, and may have a state to go on from.
     pub fn new(
         worker: &mut Worker,
         local: usize,
@@ -51,9 +51,11 @@ impl Dataflow {
         let (index, home, peers) = (worker.index() % local, worker.index() as u64, worker.peers() as u64);
         let (mut edits, mut queries, probe) = (Input::new(), Input::new(), ProbeHandle::new());
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
+        let mut share = board.share(index);
         let hub = worker.dataflow::<u64, _, _>(|scope| {
-            let applied = apply(edits.to_stream(scope), Rc::clone(refused));
-            let (cards, counts) = catalogue(applied.notes, Rc::clone(refused));
+            let cards = std::mem::take(&mut share.cards);
+            let applied = apply(edits.to_stream(scope), Rc::clone(refused), share);
+            let (cards, counts) = catalogue(applied.notes, Rc::clone(refused), cards);
             let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
             let counted = popularity(counts, applied.counts, Arc::clone(&counts_here), firsts);
 

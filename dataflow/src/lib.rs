@@ -4,7 +4,8 @@
 //! [`ids`] (hashed names of things), [`event`] (what arrives on the log), [`edit`] (the form that travels
 //! through the dataflow), [`apply`] (edits become changes of playlists), [`catalogue`] (and of tracks),
 //! [`views`] (what they add up to), [`query`] (how questions are answered from the views, with [`sample`]
-//! and [`scoring`]), [`engine`] (all of it as one dataflow), [`workers`] (the threads it runs on).
+//! and [`scoring`]), [`engine`] (all of it as one dataflow), [`workers`] (the threads it runs on), [`snapshot`] (copies of the
+//! state, and how to go on from one).
 //!
 //! This crate does no I/O and knows no clock: bytes and time are handed in.
 
@@ -19,6 +20,7 @@ pub mod query;
 pub mod sample;
 pub mod scoring;
 pub mod settings;
+pub mod snapshot;
 pub mod title;
 pub mod views;
 pub mod workers;

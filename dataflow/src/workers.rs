@@ -26,6 +26,7 @@ use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
 use crate::query::{Answer, Board, Query, Question};
 use crate::settings::Settings;
+use crate::snapshot::{Restored, Snapshot};
 use crate::views::batch::merge_when_idle;
 
 /// Entries that one epoch takes at the most while the log is far ahead.
@@ -175,16 +176,22 @@ enum Command {
 }
 
 impl Engine {
-    /// Starts the workers on threads of their own.
+    /// Starts the workers on threads of their own. They go on from `restored`, made for as many.
     ///
     /// # Errors
     /// What timely says if its threads cannot be started.
-    pub fn start(options: Options, clock: Clock, observer: Arc<dyn Observer>) -> Result<Engine, String> {
+    pub fn start(
+        options: Options,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        restored: Option<Restored>,
+    ) -> Result<Engine, String> {
         let workers = options.workers.max(1);
         let (batches, feed) = sync_channel(BATCHES_MAX);
         let (post, mailboxes) = sync_channel(workers);
         let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
         let board = Arc::new(Board::new(workers, options.settings));
+        restored.into_iter().for_each(|restored| board.restore(restored));
         let shown = Arc::clone(&board);
         let mut config = timely::Config::process(workers);
         merge_when_idle(&mut config.worker);
@@ -239,6 +246,12 @@ impl Engine {
         })?;
         mailbox.thread.unpark();
         Ok(())
+    }
+
+    /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the
+    /// last one that was [kept](Snapshot::keep). None once the engine has stopped.
+    pub fn snapshot(&self, whole: bool) -> Option<Snapshot<'_>> {
+        Some(Snapshot::new(self.board.lease()?, whole))
     }
 
     /// Ends the workers and waits for them. Batches not yet taken and questions not yet answered are dropped:
@@ -311,7 +324,9 @@ impl Loop {
                 hears.set((newest.max(*sent), goal.max(*epoch)));
             });
         });
-        dataflow.advance(clock().max(1));
+        let begin = board.begin();
+        dataflow.advance(clock().max(begin + 1));
+        let next = board.next(begin);
         Loop {
             dataflow,
             board,
@@ -323,7 +338,7 @@ impl Loop {
             commands,
             replies: FxHashMap::default(),
             asked: 0,
-            next: Vec::new(),
+            next,
             entries: 0,
             // So that there is an epoch to read as soon as can be.
             questions: true,

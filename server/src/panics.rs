@@ -51,7 +51,7 @@ mod tests {
         assert!(other.is_err());
         let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
         let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Workers };
-        let _engine = Engine::start(options, Arc::new(|| 1), Arc::new(Panics)).expect("timely starts");
+        let _engine = Engine::start(options, Arc::new(|| 1), Arc::new(Panics), None).expect("timely starts");
         std::thread::park_timeout(Duration::from_secs(60));
         panic!("the process lives on");
     }

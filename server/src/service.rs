@@ -142,7 +142,7 @@ impl Service {
             answers: Answers::Readers(config.dataflow.readers),
         };
         let engine =
-            Arc::new(Engine::start(options, Arc::new(now_ms), observer).map_err(StartError::Engine)?);
+            Arc::new(Engine::start(options, Arc::new(now_ms), observer, None).map_err(StartError::Engine)?);
         let pumps = pump::start(0, &log, &engine, &letterbox, &health).map_err(no_thread)?;
         let (pumps, appends) = (Mutex::new(Some(pumps)), Semaphore::new(config.limits.appends));
         Ok(Arc::new(Service {

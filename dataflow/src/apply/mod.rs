@@ -6,6 +6,7 @@
 //! names live and die with entries.
 
 mod draft;
+mod restoring;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,12 +26,14 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::{Antichain, Stamp};
 
 pub use draft::{Draft, Playlist, Said};
+use restoring::{Restored, Restoring};
 
 use crate::catalogue::{Note, Notes};
 use crate::digest::Digest;
 use crate::edit::{Edit, Op, PlaylistOp};
 use crate::engine::Refused;
 use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::snapshot::Share;
 use crate::title;
 use crate::views::Shared;
 use crate::views::batch::Batch;
@@ -90,8 +93,8 @@ struct Waiting {
     edits: Vec<Edit>,
 }
 
-/// Builds the operator. `refused` hears of edits that name a taken id.
-pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'s> {
+/// Builds the operator. It goes on from `share`. `refused` hears of edits that name a taken id.
+pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share: Share) -> Applied<'s> {
     let scope = edits.scope();
     let peers = scope.peers() as u64;
     let mut builder = OperatorBuilder::new("Apply".to_owned(), scope);
@@ -109,6 +112,7 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
     let logger =
         scope.worker().logger_for::<DifferentialEventBuilder>("differential/arrange").map(Into::into);
     let activator = scope.activator_for(Rc::clone(&info.address));
+    let again = scope.activator_for(Rc::clone(&info.address));
     let mut spine = Spine::new(info.clone(), logger.clone(), Some(activator));
     if let Some(logic) = scope.worker().config().get::<ExertionLogic>("differential/default_exert_logic") {
         spine.set_exert_logic(logic.clone());
@@ -118,10 +122,27 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
     let (playlists, totals) = <(Shared<Book<_, _>>, Shared<Book<_, _>>)>::default();
     let (own_playlists, own_totals) = (Arc::clone(&playlists), Arc::clone(&totals));
 
-    builder.build(move |_initial| {
+    builder.build(move |initial| {
+        let mut restoring = Some(Restoring::new(share, initial));
         let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
         let mut lower = Antichain::from_elem(0);
         move |frontiers| {
+            if let Some(state) = &mut restoring {
+                if let Some(Restored { span, at, titles }) = state.next(&mut own_playlists.write()) {
+                    lower.clone_from(span.desc.upper());
+                    titles_out.activate().session(&at[2]).give_iterator(titles.into_iter());
+                    if span.inner.is_some() {
+                        writer.insert(span.clone(), Stamp::from_elem(*at[0].time()));
+                        batches_out.activate().session(&at[0]).give(span);
+                    } else {
+                        writer.seal(lower.clone());
+                    }
+                    again.activate();
+                    return;
+                }
+                own_totals.write().set(0, (), Some(state.totals()));
+                restoring = None;
+            }
             input.for_each(|cap, data| {
                 let caps = [0, 1, 2, 3].map(|port| cap.retain_least(port));
                 if let [Some(a), Some(b), Some(c), Some(d)] = caps {
@@ -286,7 +307,7 @@ impl Step<'_> {
                 changed.titles.extend(keys.into_iter().map(|key| ((key, id), epoch, diff)));
             }
         }
-        if before.card != now.card {
+        if before != now {
             self.playlists.set(epoch, id, now.card.clone());
         }
     }

@@ -38,6 +38,19 @@ pub struct TrackCard {
     pub names: Names,
 }
 
+/// All that is kept of a track.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrackRecord {
+    /// Its URI.
+    pub uri: Box<str>,
+    /// Names that came with entries.
+    pub inline: Option<Names>,
+    /// Names from `track_described`.
+    pub described: Option<Names>,
+    /// Whether the described names are the newer ones.
+    pub described_last: bool,
+}
+
 /// Where names came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -70,6 +83,27 @@ impl Card {
     /// A track of which only the URI is known.
     pub fn new(uri: &str) -> Self {
         Fields { uri, ..Fields::default() }.pack()
+    }
+
+    /// What is kept of the track, packed.
+    pub fn of(record: &TrackRecord, parties: &mut Parties) -> Self {
+        let TrackRecord { uri, inline, described, described_last } = record;
+        let [inline, described] = [inline, described].map(|names| {
+            names.as_ref().map(|names| Known {
+                name: names.name.as_deref(),
+                artist: names.artist.as_ref().map(|artist| parties.number(artist)),
+                album: names.album.as_ref().map(|album| parties.number(album)),
+                duration_ms: names.duration_ms,
+            })
+        });
+        Fields { uri, inline, described, described_last: *described_last }.pack()
+    }
+
+    /// What is kept of the track.
+    pub fn record(&self, parties: &Parties) -> TrackRecord {
+        let Fields { uri, inline, described, described_last } = self.fields();
+        let [inline, described] = [inline, described].map(|known| known.map(|known| known.names(parties)));
+        TrackRecord { uri: uri.into(), inline, described, described_last }
     }
 
     fn fields(&self) -> Fields<'_> {
@@ -115,18 +149,22 @@ impl Card {
         let fields = self.fields();
         let mut names = Names::default();
         for known in fields.by_age().into_iter().flatten() {
-            names.overlay(Names {
-                name: known.name.map(Into::into),
-                artist: known.artist.and_then(|no| parties.get(no)),
-                album: known.album.and_then(|no| parties.get(no)),
-                duration_ms: known.duration_ms,
-            });
+            names.overlay(known.names(parties));
         }
         TrackCard { uri: fields.uri.into(), names }
     }
 }
 
 impl Known<'_> {
+    fn names(&self, parties: &Parties) -> Names {
+        Names {
+            name: self.name.map(Into::into),
+            artist: self.artist.and_then(|no| parties.get(no)),
+            album: self.album.and_then(|no| parties.get(no)),
+            duration_ms: self.duration_ms,
+        }
+    }
+
     fn is(&self, other: &Known<'_>) -> bool {
         (self.name, self.artist, self.album, self.duration_ms)
             == (other.name, other.artist, other.album, other.duration_ms)

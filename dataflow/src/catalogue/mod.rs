@@ -11,6 +11,7 @@ mod parties;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -20,7 +21,7 @@ use timely::dataflow::operators::{Capability, core::Concat, vec::Map};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use card::Card;
-pub use card::{Source, TrackCard};
+pub use card::{Source, TrackCard, TrackRecord};
 pub use note::{News, Note, Notes};
 use parties::Parties;
 
@@ -29,7 +30,7 @@ use crate::edit::{Mentions, Names};
 use crate::engine::Refused;
 use crate::ids::TrackId;
 use crate::views::Shared;
-use crate::views::book::Book;
+use crate::views::book::{Book, Changes};
 use crate::views::popularity::Popularity;
 
 /// Builds containers for a stream that has no records.
@@ -40,6 +41,10 @@ type Waiting<D> = (Capability<u64>, Vec<D>);
 
 /// Seed of the second hash that tells two URIs under one id apart.
 const CHECK_SEED: u64 = 6;
+
+fn check(uri: &str) -> u32 {
+    xxh3_64_with_seed(uri.as_bytes(), CHECK_SEED) as u32
+}
 
 /// Track → URI and names.
 #[derive(Default)]
@@ -65,12 +70,13 @@ struct Catalogue {
     refused: Refused,
 }
 
-/// Builds the operator that keeps cards and counts; also gives changes of the counts.
+/// Builds the operator that goes on with these cards and keeps counts; gives the changes of the counts.
 pub fn catalogue<'s>(
     notes: StreamVec<'s, u64, Note>,
     refused: Refused,
+    cards: Cards,
 ) -> (Shared<Cards>, StreamVec<'s, u64, Count>) {
-    let cards = Shared::<Cards>::default();
+    let cards = Arc::new(RwLock::new(cards));
     let own = Arc::clone(&cards);
     let counts =
         notes.unary_frontier(Exchange::new(|note: &Note| note.to), "Catalogue", move |_cap, _info| {
@@ -137,6 +143,38 @@ impl Cards {
         self.tracks.get(&track, epoch).map(|held| held.card.shown(&self.parties))
     }
 
+    /// All that is kept of the track, as-of `epoch`.
+    pub fn record(&self, track: TrackId, epoch: u64) -> Option<TrackRecord> {
+        self.tracks.get(&track, epoch).map(|held| held.card.record(&self.parties))
+    }
+
+    /// Takes in a track as it was kept, before the first epoch.
+    pub fn restore(&mut self, track: TrackId, record: &TrackRecord) {
+        let check = check(&record.uri);
+        let held = Held { card: Card::of(record, &mut self.parties), playlists: 0, check };
+        self.tracks.set(0, track, Some(held));
+    }
+
+    /// So many playlists hold the track; false if it is not known.
+    pub fn count(&mut self, track: TrackId, playlists: u32) -> bool {
+        self.tracks.newest_mut(&track).map(|held| held.playlists = playlists).is_some()
+    }
+
+    /// Every track of some held epoch, some of them twice.
+    pub fn tracks(&self) -> impl Iterator<Item = &TrackId> {
+        self.tracks.keys()
+    }
+
+    /// See [`Book::mark`].
+    pub fn mark(&mut self, epoch: u64) -> Changes<TrackId> {
+        self.tracks.mark(epoch)
+    }
+
+    /// See [`Book::unmark`].
+    pub fn unmark(&mut self, changes: Changes<TrackId>) {
+        self.tracks.unmark(changes);
+    }
+
     /// Promises to read only as-of `since` or later.
     pub fn forget_before(&mut self, since: u64) {
         self.tracks.forget_before(since);
@@ -201,7 +239,7 @@ impl Catalogue {
     fn learn(&self, epoch: u64, seq: u64, mut tracks: Mentions, source: Source, gained: u32) {
         let mut cards = self.cards.write();
         for (track, uri, names) in tracks.drain() {
-            let check = xxh3_64_with_seed(uri.as_bytes(), CHECK_SEED) as u32;
+            let check = check(uri);
             match cards.tracks.newest_mut(&track) {
                 Some(held) => {
                     // An entry of a second URI counts, so that it can be removed again; the names stay.

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::plan::{Here, Next, Start, plan};
 use super::{Answer, Question};
 use crate::settings::Settings;
+use crate::snapshot::{Restored, Share};
 use crate::views::popularity::Popularity;
 use crate::views::{Shared, Views};
 
@@ -31,6 +32,9 @@ struct State {
     fed: BTreeMap<u64, Vec<u64>>,
     told: u64,
     closed: bool,
+    /// What the workers go on from: its epoch, and what of it no worker has taken yet.
+    begin: u64,
+    shares: Vec<Option<Share>>,
 }
 
 #[derive(Clone, Default)]
@@ -59,8 +63,29 @@ impl Board {
             fed: BTreeMap::new(),
             told: 0,
             closed: false,
+            begin: 0,
+            shares: Vec::new(),
         };
         Board { popularity: Shared::default(), settings, state: Mutex::new(state), news: Condvar::new() }
+    }
+
+    /// Has a state that the workers go on from. To be called before they start.
+    pub fn restore(&self, restored: Restored) {
+        let (begin, next, shares) = restored.take_apart(&mut self.popularity.write());
+        let mut state = self.state.lock();
+        state.begin = begin;
+        state.fed.insert(begin, next);
+        state.shares = shares.into_iter().map(Some).collect();
+    }
+
+    /// The epoch after which the workers begin.
+    pub fn begin(&self) -> u64 {
+        self.state.lock().begin
+    }
+
+    /// What worker `index` goes on from.
+    pub(crate) fn share(&self, index: usize) -> Share {
+        self.state.lock().shares.get_mut(index).and_then(Option::take).unwrap_or_default()
     }
 
     /// What is fed in `epoch` or before leads on to these offsets, by partition of the log.
@@ -149,6 +174,21 @@ impl State {
 }
 
 impl Lease<'_> {
+    /// The epoch.
+    pub(crate) fn as_of(&self) -> u64 {
+        self.as_of
+    }
+
+    /// See [`Board::next`].
+    pub(crate) fn next(&self) -> &[u64] {
+        &self.next
+    }
+
+    /// The views of all workers.
+    pub(crate) fn views(&self) -> &Views {
+        &self.views
+    }
+
     fn answer(&self, question: Question) -> Answer {
         let start = Start { peers: 1, home: 0, settings: self.board.settings };
         let here = Here { start, views: &self.views, epoch: self.as_of };

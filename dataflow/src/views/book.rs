@@ -1,24 +1,48 @@
 //! A book: one value a key, as-of any epoch that is still held.
 //!
-//! It stores the newest values, and for each recent epoch the values it replaced. Reading as-of an
-//! earlier epoch therefore looks through the few epochs since; reading the newest is one hash lookup.
+//! It stores the newest values, and of each key that changed of late the values it had before. Reading is
+//! one hash lookup, or two where something has changed since the epoch that is read.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hash::Hash;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+/// A mark is given up once more than this part of the keys has changed since.
+const CHANGED_PART: usize = 4;
+/// Changes that are always worth remembering.
+const CHANGED_MIN: usize = 1024;
 
 /// Values by key. Written in epoch order.
 pub struct Book<K, V> {
     now: FxHashMap<K, V>,
-    /// What each epoch replaced: the value before it, none where there was none.
-    undo: BTreeMap<u64, FxHashMap<K, Option<V>>>,
+    /// By key, the epochs after `since` that replaced its value, ascending, each with the value before it.
+    before: FxHashMap<K, SmallVec<[(u64, Option<V>); 1]>>,
+    /// What is in `before`, by epoch.
+    order: VecDeque<(u64, K)>,
     since: u64,
+    changes: Changes<K>,
+}
+
+/// Which keys have changed since a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes<K> {
+    /// More than is worth remembering, or there is no mark.
+    Unknown,
+    /// These.
+    Keys(FxHashSet<K>),
 }
 
 impl<K, V> Default for Book<K, V> {
     fn default() -> Self {
-        Book { now: FxHashMap::default(), undo: BTreeMap::new(), since: 0 }
+        Book {
+            now: FxHashMap::default(),
+            before: FxHashMap::default(),
+            order: VecDeque::new(),
+            since: 0,
+            changes: Changes::Unknown,
+        }
     }
 }
 
@@ -35,33 +59,43 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
 
     /// Every value that some held epoch has.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.now.values().chain(self.undo.values().flat_map(|old| old.values().flatten()))
+        self.now.values().chain(self.before.values().flatten().filter_map(|(_, value)| value.as_ref()))
+    }
+
+    /// Every key that has a value in some held epoch, some of them twice.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.now.keys().chain(self.before.keys())
     }
 
     /// Sets the value of `key` from `epoch` on; none removes it. Epochs come in order.
     pub fn set(&mut self, epoch: u64, key: K, value: Option<V>) {
-        let before = match value {
+        let old = match value {
             Some(value) => self.now.insert(key.clone(), value),
             None => self.now.remove(&key),
         };
+        self.changes.add(&key, self.now.len());
         if epoch > self.since {
-            self.undo.entry(epoch).or_default().entry(key).or_insert(before);
+            let before = self.before.entry(key.clone()).or_default();
+            if before.last().is_none_or(|(last, _)| *last < epoch) {
+                before.push((epoch, old));
+                self.order.push_back((epoch, key));
+            }
         }
     }
 
     /// The value as-of `epoch`, which must not lie before what is still held.
     pub fn get(&self, key: &K, epoch: u64) -> Option<&V> {
         debug_assert!(epoch >= self.since, "read as-of {epoch}, held from {}", self.since);
-        if self.undo.last_key_value().is_none_or(|(newest, _)| *newest <= epoch) {
+        if self.order.back().is_none_or(|(newest, _)| *newest <= epoch) {
             return self.now.get(key);
         }
-        let replaced = self.undo.range(epoch + 1..).find_map(|(_, old)| old.get(key));
-        replaced.map_or_else(|| self.now.get(key), Option::as_ref)
+        let replaced = self.before.get(key).and_then(|before| before.iter().find(|(at, _)| *at > epoch));
+        replaced.map_or_else(|| self.now.get(key), |(_, old)| old.as_ref())
     }
 
-    /// Every key whose value changed after `epoch`.
+    /// Every key whose value changed after `epoch`, some of them more than once.
     pub fn changed_since(&self, epoch: u64) -> impl Iterator<Item = &K> {
-        self.undo.range(epoch + 1..).flat_map(|(_, old)| old.keys())
+        self.order.iter().rev().take_while(move |(at, _)| *at > epoch).map(|(_, key)| key)
     }
 
     /// All newest values, in no order.
@@ -79,15 +113,48 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
 
     /// Promises to read only as-of `since` or later.
     pub fn forget_before(&mut self, since: u64) {
-        if since > self.since {
-            self.since = since;
-            self.undo = self.undo.split_off(&(since + 1));
+        self.since = self.since.max(since);
+        while let Some((_, key)) = self.order.pop_front_if(|(epoch, _)| *epoch <= since) {
+            if let Some(before) = self.before.get_mut(&key) {
+                before.remove(0);
+                if before.is_empty() {
+                    self.before.remove(&key);
+                }
+            }
         }
     }
 
     /// Epochs that can still be told apart: few, if all readers keep their promises moving.
     pub fn epochs(&self) -> usize {
-        self.undo.len()
+        let mut epochs: Vec<u64> = self.order.iter().map(|(epoch, _)| *epoch).collect();
+        epochs.dedup();
+        epochs.len()
+    }
+
+    /// Makes a mark at `epoch`, and tells what has changed since the one before: all that changed up to
+    /// `epoch`, and perhaps some that changed after it.
+    pub fn mark(&mut self, epoch: u64) -> Changes<K> {
+        let since = Changes::Keys(self.changed_since(epoch).cloned().collect());
+        std::mem::replace(&mut self.changes, since)
+    }
+
+    /// Takes a mark back: these were the changes that it told.
+    pub fn unmark(&mut self, changes: Changes<K>) {
+        match (&mut self.changes, changes) {
+            (Changes::Keys(since), Changes::Keys(before)) => since.extend(before),
+            (since, _) => *since = Changes::Unknown,
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Changes<K> {
+    fn add(&mut self, key: &K, of: usize) {
+        if let Changes::Keys(keys) = self {
+            keys.insert(key.clone());
+            if keys.len() > CHANGED_MIN.max(of / CHANGED_PART) {
+                *self = Changes::Unknown;
+            }
+        }
     }
 }
 
@@ -110,5 +177,28 @@ mod tests {
         assert_eq!(book.get(&"a", 4), Some(&3));
         assert_eq!(book.get(&"a", 5), None);
         assert_eq!((book.epochs(), book.len(4), book.len(5)), (1, 2, 1));
+    }
+
+    #[test]
+    fn a_mark_tells_what_changed_since_the_one_before() {
+        let keys = |keys: &[u32]| Changes::Keys(keys.iter().copied().collect());
+        let mut book = Book::default();
+        (0..10).for_each(|key| book.set(1, key, Some('a')));
+        assert_eq!(book.mark(1), Changes::Unknown);
+        book.set(2, 3, Some('b'));
+        book.set(3, 4, None);
+        // As-of 2, while 3 is there already.
+        assert_eq!(book.mark(2), keys(&[3, 4]));
+        book.set(4, 5, Some('c'));
+        let changes = book.mark(4);
+        assert_eq!(changes, keys(&[4, 5]));
+        book.unmark(changes);
+        book.set(5, 6, Some('d'));
+        assert_eq!(book.mark(5), keys(&[4, 5, 6]));
+        (0..CHANGED_MIN as u32).for_each(|key| book.set(6, key, Some('e')));
+        book.set(7, 0, None);
+        assert!(matches!(book.mark(7), Changes::Keys(keys) if keys.len() == CHANGED_MIN));
+        (0..=CHANGED_MIN as u32).for_each(|key| book.set(8, key, Some('f')));
+        assert_eq!(book.mark(8), Changes::Unknown);
     }
 }

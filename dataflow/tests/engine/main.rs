@@ -1,8 +1,10 @@
-//! The engine from outside: random histories against a twin, compaction, threads, refusals.
+//! The engine from outside: random histories against a twin, compaction, threads, refusals,
+//! snapshots.
 
 mod compaction;
 mod history;
 mod random_histories;
 mod refusals;
+mod snapshots;
 mod twin;
 mod workers;

@@ -11,11 +11,12 @@ use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Answer, Body, Question};
 use segue_dataflow::settings::Settings;
+use segue_dataflow::snapshot::Restored;
 use segue_dataflow::workers::{Answers, AskError, Batch, Engine, Observer, Options, Progress};
 
 /// Remembers what it is told, and lets others wait for it.
 #[derive(Default)]
-struct Watch {
+pub struct Watch {
     seen: Mutex<(Progress, Vec<(u64, String)>)>,
     news: Condvar,
 }
@@ -39,7 +40,7 @@ impl Observer for Watch {
 
 impl Watch {
     /// Waits until the event before `next` is in all answers.
-    fn wait(&self, partition: usize, next: u64) -> Progress {
+    pub fn wait(&self, partition: usize, next: u64) -> Progress {
         let seen = self.seen.lock().expect("no panic holds it");
         let behind = |seen: &mut (Progress, _)| seen.0.next.get(partition).is_none_or(|there| *there < next);
         let (seen, timeout) =
@@ -49,16 +50,16 @@ impl Watch {
     }
 }
 
-fn start(workers: usize, answers: Answers) -> (Engine, Arc<Watch>) {
+pub fn start(workers: usize, answers: Answers, restored: Option<Restored>) -> (Engine, Arc<Watch>) {
     let watch = Arc::new(Watch::default());
     let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
     let options = Options { workers, epoch_gap, settings, answers };
     // A clock that stands still: epochs go on all the same.
-    let engine = Engine::start(options, Arc::new(|| 1_000), Arc::clone(&watch) as _).expect("timely starts");
+    let engine = Engine::start(options, Arc::new(|| 1_000), Arc::clone(&watch) as _, restored).expect("timely starts");
     (engine, watch)
 }
 
-fn ask(engine: &Engine, question: Question, to: &SyncSender<Answer>) {
+pub fn ask(engine: &Engine, question: Question, to: &SyncSender<Answer>) {
     let to = to.clone();
     engine
         .ask(question, Box::new(move |answer| to.send(answer).expect("the test waits for it")))
@@ -70,7 +71,7 @@ fn what_is_fed_is_in_the_next_answer() {
     let world = World { playlists: 30, tracks: 100, epochs: 300, fixed_names: false };
     let by = [Answers::Workers, Answers::Readers(3)];
     for (workers, answers) in [1, 2, 4].into_iter().flat_map(|workers| by.map(|by| (workers, by))) {
-        let (engine, watch) = start(workers, answers);
+        let (engine, watch) = start(workers, answers, None);
         let (mut twin, mut next) = (Twin::default(), 0);
         let (to, told) = sync_channel(64);
         for (number, epoch) in history(7, world).into_iter().enumerate() {
@@ -99,7 +100,7 @@ fn what_is_fed_is_in_the_next_answer() {
 
 #[test]
 fn two_partitions_move_on_by_themselves() {
-    let (engine, watch) = start(2, Answers::Readers(2));
+    let (engine, watch) = start(2, Answers::Readers(2), None);
     for n in 0..100_u64 {
         for partition in [0, 3] {
             let change = Change::TrackAdded {

@@ -57,7 +57,7 @@ fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
     let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(READERS) };
     let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
-    let engine = Engine::start(options, clock, Arc::clone(&watch) as _).map_err(anyhow::Error::msg)?;
+    let engine = Engine::start(options, clock, Arc::clone(&watch) as _, None).map_err(anyhow::Error::msg)?;
     Ok((engine, watch))
 }
 

@@ -1,0 +1,111 @@
+//! The manifest: which objects are the state as-of one epoch.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// Version of manifests, and of the tables that they list.
+pub const FORMAT: u64 = 1;
+
+/// The state as-of one epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u64,
+    /// As-of this epoch.
+    pub epoch: u64,
+    /// Of the server that wrote it.
+    pub generation: u64,
+    /// When.
+    pub created_at: Timestamp,
+    /// By partition of the log, the offset of the first event that is not included.
+    pub next: Vec<u64>,
+    /// Playlists there are.
+    pub playlists: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Of those entries, 32 hex digits.
+    pub digest: String,
+    /// The first one whole, each later one the changes since the one before: its rows replace those with the
+    /// same id.
+    pub layers: Vec<Layer>,
+}
+
+/// What one snapshot wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// As-of this epoch.
+    pub epoch: u64,
+    /// Playlists come in the order of their ids over all objects, and so do entries and tracks.
+    pub objects: Vec<Object>,
+}
+
+/// A Parquet file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// What is in it.
+    pub table: TableName,
+    /// Where it is, under the prefix.
+    pub path: String,
+    /// How many rows.
+    pub rows: u64,
+    /// How long.
+    pub bytes: u64,
+    /// Of its bytes, 64 hex digits.
+    pub sha256: String,
+}
+
+/// The tables of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableName {
+    /// Playlists without their tracks.
+    Playlists,
+    /// Which track is in which playlist.
+    Entries,
+    /// Tracks with all their names.
+    Tracks,
+}
+
+impl TableName {
+    /// As it stands in manifests and paths.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TableName::Playlists => "playlists",
+            TableName::Entries => "entries",
+            TableName::Tracks => "tracks",
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest of this version.
+    pub(super) fn parse(object: &str, bytes: &[u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u64,
+        }
+        let Version { format } = serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, e))?;
+        if format != FORMAT {
+            return Err(Error::Format { object: object.to_owned(), found: format });
+        }
+        serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, e))
+    }
+
+    /// Its bytes.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        // Plain structs: this cannot fail.
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// All objects that it needs.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.layers.iter().flat_map(|layer| &layer.objects)
+    }
+
+    /// Bytes of all objects that it needs.
+    pub fn bytes(&self) -> u64 {
+        self.objects().map(|object| object.bytes).sum()
+    }
+}

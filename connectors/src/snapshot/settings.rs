@@ -1,0 +1,82 @@
+//! Where snapshots are kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Error;
+
+/// How long a request is tried again before it has failed.
+const RETRY: Duration = Duration::from_secs(10);
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// Where snapshots are kept.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `s3://bucket/prefix` or `file:///folder`.
+    pub url: String,
+    /// Options of the S3 client, by the names that object_store gives them: `aws_endpoint`,
+    /// `aws_access_key_id`, `aws_secret_access_key`, `aws_region`, `aws_allow_http`, … What is not here is
+    /// taken from the environment (`AWS_ENDPOINT`, …).
+    pub options: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Settings {
+    /// Without the options: keys are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// The store, and the prefix in it. Only a folder is looked at, and made if need be.
+    pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
+        let wrong = |detail: String| Error::Settings { url: self.url.clone(), detail };
+        let url = Url::parse(&self.url).map_err(|e| wrong(format!("{e}; give s3://… or file:///…")))?;
+        match url.scheme() {
+            "file" => {
+                let folder = url.to_file_path().map_err(|()| wrong("it names no folder here".into()))?;
+                Ok((local(&folder)?, Path::default()))
+            }
+            "s3" | "s3a" => {
+                let mut builder = AmazonS3Builder::from_env().with_url(&self.url);
+                let mut client = ClientOptions::new().with_timeout(REQUEST);
+                for (name, value) in &self.options {
+                    let key: AmazonS3ConfigKey =
+                        name.parse().map_err(|_| wrong(format!("`{name}` is no option of an S3 client")))?;
+                    match key {
+                        AmazonS3ConfigKey::Client(key) => client = client.with_config(key, value),
+                        key => builder = builder.with_config(key, value),
+                    }
+                }
+                let retry = RetryConfig {
+                    backoff: BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() },
+                    retry_timeout: RETRY,
+                    ..RetryConfig::default()
+                };
+                let store = builder.with_client_options(client).with_retry(retry).build();
+                let prefix = Path::from_url_path(url.path()).map_err(|e| wrong(e.to_string()))?;
+                Ok((Arc::new(store.map_err(|e| wrong(e.to_string()))?), prefix))
+            }
+            other => Err(wrong(format!("scheme `{other}` is not known, s3 and file are"))),
+        }
+    }
+}
+
+fn local(folder: &FilePath) -> Result<Arc<dyn ObjectStore>, Error> {
+    let failed = |source| Error::Folder { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed(std::io::Error::other(e)))?;
+    Ok(Arc::new(store.with_fsync(true).with_automatic_cleanup(true)))
+}

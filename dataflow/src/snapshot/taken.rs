@@ -1,0 +1,145 @@
+//! Taking a snapshot, on a thread that is no worker's.
+
+use std::hash::Hash;
+
+use rustc_hash::FxHashSet;
+
+use crate::apply::{Playlist, Totals};
+use crate::catalogue::TrackRecord;
+use crate::ids::{PlaylistId, TrackId};
+use crate::query::Lease;
+use crate::views::Books;
+use crate::views::book::Changes;
+
+/// The state as-of one epoch, readable as long as this lives. No lock is held for longer than it takes to
+/// copy one value, or once the list of keys.
+///
+/// It marks the books: the next one can tell what has changed since. If it is dropped before it is
+/// [`kept`](Snapshot::keep), the next one tells that and what this one told.
+pub struct Snapshot<'a> {
+    lease: Lease<'a>,
+    /// By worker.
+    changes: Vec<(Changes<PlaylistId>, Changes<TrackId>)>,
+    whole: bool,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Of what the lease is on. With `whole`, or if too much has changed since the last one, all of it; else
+    /// the changes.
+    pub(crate) fn new(lease: Lease<'a>, whole: bool) -> Self {
+        let epoch = lease.as_of();
+        let mark = |books: &Books| (books.playlists.write().mark(epoch), books.cards.write().mark(epoch));
+        let changes: Vec<_> = lease.views().books.iter().map(mark).collect();
+        let unknown = changes.iter().any(|(playlists, tracks)| {
+            matches!(playlists, Changes::Unknown) || matches!(tracks, Changes::Unknown)
+        });
+        Snapshot { lease, changes, whole: whole || unknown }
+    }
+
+    /// The epoch.
+    pub fn as_of(&self) -> u64 {
+        self.lease.as_of()
+    }
+
+    /// By partition of the log, the offset of the first event that is not in it.
+    pub fn next(&self) -> &[u64] {
+        self.lease.next()
+    }
+
+    /// Whether it is all of the state, not only what has changed since the last one.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Sums over all playlists.
+    pub fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        for books in &*self.lease.views().books {
+            all.add(&books.totals.read().get(&(), self.as_of()).copied().unwrap_or_default());
+        }
+        all
+    }
+
+    /// Hands every playlist to `each`, by id: what is known of it and its tracks, ascending; none if it is
+    /// gone.
+    ///
+    /// # Errors
+    /// That of `each`, which ends it.
+    pub fn playlists<E>(
+        &self,
+        mut each: impl FnMut(PlaylistId, Option<&Playlist>, &[TrackId]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (views, epoch) = (self.lease.views(), self.as_of());
+        let ids = self.ids(
+            |books, all| all.extend(books.playlists.read().keys().copied()),
+            |(playlists, _)| playlists,
+        );
+        let (mut pass, mut tracks) = (views.by_playlist.pass(), Vec::new());
+        for id in ids {
+            let playlist = views.owner(id).playlists.read().get(&id, epoch).cloned();
+            tracks.clear();
+            if playlist.is_some() {
+                pass.read(id, epoch, |track| tracks.push(track));
+            }
+            if playlist.is_some() || !self.whole {
+                each(id, playlist.as_ref(), &tracks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands every track to `each`, by id: all that is kept of it; none if it is gone.
+    ///
+    /// # Errors
+    /// That of `each`, which ends it.
+    pub fn tracks<E>(
+        &self,
+        mut each: impl FnMut(TrackId, Option<&TrackRecord>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let ids =
+            self.ids(|books, all| all.extend(books.cards.read().tracks().copied()), |(_, tracks)| tracks);
+        for id in ids {
+            let track = self.lease.views().owner(id).cards.read().record(id, self.as_of());
+            if track.is_some() || !self.whole {
+                each(id, track.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It is stored: the next one need only tell what has changed since.
+    pub fn keep(mut self) {
+        self.changes.clear();
+    }
+
+    /// The keys to be told, ascending.
+    fn ids<K: Copy + Ord + Hash>(
+        &self,
+        all: impl Fn(&Books, &mut Vec<K>),
+        changed: impl Fn(&(Changes<PlaylistId>, Changes<TrackId>)) -> &Changes<K>,
+    ) -> Vec<K> {
+        let mut ids = Vec::new();
+        if self.whole {
+            self.lease.views().books.iter().for_each(|books| all(books, &mut ids));
+        } else {
+            let keys = |changes| match changed(changes) {
+                Changes::Keys(keys) => Some(keys),
+                Changes::Unknown => None,
+            };
+            ids.extend(self.changes.iter().filter_map(keys).flat_map(FxHashSet::iter));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let books = self.lease.views().books.iter();
+        for (books, (playlists, tracks)) in books.zip(self.changes.drain(..)) {
+            books.playlists.write().unmark(playlists);
+            books.cards.write().unmark(tracks);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Snapshots: whole ones and changes, put together again on any number of workers, are the state at their
+//! offsets; and a history goes on from them as if nothing had been.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use segue_dataflow::apply::Totals;
+use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::edit::Edit;
+use segue_dataflow::event::Event;
+use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::query::{Body, Question};
+use segue_dataflow::settings::Settings;
+use segue_dataflow::snapshot::{Malformed, Restored, Snapshot};
+use segue_dataflow::workers::{Answers, Batch, Engine};
+
+use crate::history::{World, history, questions};
+use crate::twin::Twin;
+use crate::workers::{ask, start};
+
+/// What a store has of snapshots, the later ones over the earlier.
+#[derive(Clone, Default)]
+struct Kept {
+    epoch: u64,
+    next: Vec<u64>,
+    totals: Totals,
+    playlists: BTreeMap<PlaylistId, (String, Option<String>, Vec<TrackId>)>,
+    tracks: BTreeMap<TrackId, TrackRecord>,
+}
+
+impl Kept {
+    fn add(&mut self, snapshot: &Snapshot<'_>) {
+        if snapshot.is_whole() {
+            *self = Kept::default();
+        }
+        (self.epoch, self.next, self.totals) =
+            (snapshot.as_of(), snapshot.next().to_vec(), snapshot.totals());
+        let (mut last_playlist, mut last_track) = (None, None);
+        let done: Result<(), Infallible> = snapshot.playlists(|id, playlist, tracks| {
+            assert!(last_playlist.replace(id).is_none_or(|last| last < id), "in the order of ids");
+            match playlist {
+                Some(p) => {
+                    assert_eq!((PlaylistId::of(&p.uri), p.entries as usize), (id, tracks.len()));
+                    let title = p.title.as_deref().map(str::to_owned);
+                    self.playlists.insert(id, (p.uri.to_string(), title, tracks.to_vec()));
+                }
+                None => drop(self.playlists.remove(&id)),
+            }
+            Ok(())
+        });
+        done.expect("infallible");
+        let done: Result<(), Infallible> = snapshot.tracks(|id, track| {
+            assert!(last_track.replace(id).is_none_or(|last| last < id), "in the order of ids");
+            match track {
+                Some(track) => drop(self.tracks.insert(id, track.clone())),
+                None => drop(self.tracks.remove(&id)),
+            }
+            Ok(())
+        });
+        done.expect("infallible");
+    }
+
+    fn restored(&self, workers: usize) -> Restored {
+        let mut restored = Restored::new(workers, self.epoch, self.next.clone());
+        self.tracks.values().for_each(|track| restored.track(track));
+        for (uri, title, tracks) in self.playlists.values() {
+            restored.playlist(uri, title.as_deref(), tracks.iter().copied()).expect("in order");
+        }
+        let restored = restored.finish().expect("all tracks are known");
+        assert_eq!(restored.totals(), self.totals);
+        restored
+    }
+}
+
+fn feed(engine: &Engine, events: &[Event<'static>], from: u64, to: u64) {
+    let edits = (from..to).map(|seq| Edit::new(seq, &events[seq as usize])).collect();
+    engine.feed(Batch { edits, partition: 0, next: to }).expect("running");
+}
+
+fn equals_twin(engine: &Engine, events: &[Event<'static>], questions: &[Question], at: &str) {
+    let mut twin = Twin::default();
+    events.iter().for_each(|event| twin.apply(event));
+    let (to, told) = sync_channel(1);
+    for question in questions {
+        ask(engine, question.clone(), &to);
+        let answer = told.recv_timeout(Duration::from_secs(60)).expect("an answer");
+        assert_eq!(answer.next, [events.len() as u64], "{at}");
+        assert_eq!(answer.body, twin.answer(question, &Settings::default()), "{at}, {question:?}");
+    }
+}
+
+/// Feeds, takes snapshots in between without waiting, keeps most of them, and now and then begins again from
+/// what is kept, on another number of workers.
+#[test]
+fn a_history_goes_on_from_any_snapshot() {
+    let world = World { playlists: 40, tracks: 120, epochs: 500, fixed_names: false };
+    let (mut compared, mut parts) = (0, 0);
+    for seed in 0..12 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let events: Vec<_> = history(seed, world).into_iter().flat_map(|epoch| epoch.events).collect();
+        let mut kept = Kept::default();
+        let (mut engine, mut watch) = start(1 + seed as usize % 3, Answers::Readers(1), None);
+        let mut next = 0;
+        while next < events.len() as u64 {
+            let to = (next + rng.random_range(1..60)).min(events.len() as u64);
+            feed(&engine, &events, next, to);
+            next = to;
+            if rng.random_bool(0.3) {
+                // As-of whatever is complete just now.
+                let snapshot = engine.snapshot(rng.random_bool(0.2)).expect("running");
+                if rng.random_bool(0.8) {
+                    parts += usize::from(!snapshot.is_whole());
+                    kept.add(&snapshot);
+                    snapshot.keep();
+                }
+            }
+            if rng.random_bool(0.1) && kept.next.len() == 1 {
+                engine.stop().expect("no worker panics");
+                let workers = [1, 2, 4][rng.random_range(0..3)];
+                (engine, watch) = start(workers, Answers::Readers(1), Some(kept.restored(workers)));
+                next = kept.next[0];
+                let progress = watch.wait(0, next);
+                assert!(progress.as_of > kept.epoch);
+                let at = format!("seed {seed}, {workers} workers, {next} events");
+                let asked = questions(&mut rng, world);
+                equals_twin(&engine, &events[..next as usize], &asked, &at);
+                compared += asked.len();
+            }
+        }
+        watch.wait(0, next);
+        equals_twin(&engine, &events, &questions(&mut rng, world), &format!("seed {seed}, the end"));
+        engine.stop().expect("no worker panics");
+    }
+    assert!(compared > 1_000 && parts > 20, "{compared} compared, {parts} parts");
+}
+
+#[test]
+fn a_state_of_many_slices_comes_back() {
+    let long = |n: u32| (0..3_000).map(move |i| TrackId::of(&crate::history::track((n * 37 + i) % 7_000)));
+    let mut restored = Restored::new(2, 9, vec![3, 4]);
+    (0..7_000).for_each(|n| restored.track(&TrackRecord { uri: crate::history::track(n).into(), ..TrackRecord::default() }));
+    for n in 0..400 {
+        let mut tracks: Vec<_> = if n % 3 == 0 { Vec::new() } else { long(n).collect() };
+        tracks.sort_unstable();
+        restored.playlist(&crate::history::playlist(n), Some("chill"), tracks).expect("in order");
+    }
+    let restored = restored.finish().expect("all tracks are known");
+    let totals = restored.totals();
+    let (engine, watch) = start(2, Answers::Readers(1), Some(restored));
+    watch.wait(1, 4);
+    let (to, told) = sync_channel(1);
+    ask(&engine, Question::State, &to);
+    let answer = told.recv_timeout(Duration::from_secs(60)).expect("an answer");
+    let Body::State(state) = answer.body else { panic!("{answer:?}") };
+    assert_eq!((state.playlists, state.entries, state.digest), (400, totals.entries, totals.digest));
+    assert_eq!((state.tracks, answer.next), (7_000, vec![3, 4]));
+    let mut entries = 0;
+    let done: Result<(), Infallible> =
+        engine.snapshot(true).expect("running").playlists(|_, _, tracks| Ok(entries += tracks.len() as u64));
+    done.expect("infallible");
+    assert_eq!(entries, totals.entries);
+    engine.stop().expect("no worker panics");
+}
+
+#[test]
+fn what_is_no_state_is_refused() {
+    let mut restored = Restored::new(1, 1, vec![]);
+    let (a, b) = (TrackId(1), TrackId(2));
+    assert_eq!(restored.playlist("p", None, [b, a]), Err(Malformed::Disorder("p".into())));
+    assert_eq!(restored.playlist("q", None, [a, a]), Err(Malformed::Disorder("q".into())));
+    let mut restored = Restored::new(1, 1, vec![]);
+    restored.playlist("p", None, [a]).expect("in order");
+    assert_eq!(restored.finish().err(), Some(Malformed::Unknown(a)));
+}
