@@ -4,7 +4,8 @@
 //! that every log of this crate shares (where each partition ends, and waiting for more); [`memory`] is
 //! the shortest log; [`embedded`] is the one on disk; [`kafka`] is
 //! the one that others write to as well; [`faulty`] breaks any of them on purpose; and
-//! [`dead_letters`] is a log of the records that were no events.
+//! [`dead_letters`] is a log of the records that were no events. [`snapshot`] keeps copies of the state in an
+//! object store.
 //!
 //! Everything blocks: callers bring their own threads. No clock is read: times are handed in.
 
@@ -15,3 +16,4 @@ pub mod faulty;
 pub mod kafka;
 pub mod log;
 pub mod memory;
+pub mod snapshot;

@@ -61,7 +61,10 @@ impl Settings {
                     }
                 }
                 let retry = RetryConfig {
-                    backoff: BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() },
+                    backoff: BackoffConfig {
+                        max_backoff: Duration::from_secs(2),
+                        ..BackoffConfig::default()
+                    },
                     retry_timeout: RETRY,
                     ..RetryConfig::default()
                 };

@@ -92,7 +92,8 @@ impl Store {
         let all = self.objects.list(Some(&path)).try_collect::<Vec<_>>();
         let all = self.runtime.block_on(all).map_err(Error::store(format!("listing {folder}")))?;
         let name = |location: &Path| {
-            let parts: Vec<_> = location.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+            let parts: Vec<_> =
+                location.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
             Some(parts.join("/"))
         };
         let mut names: Vec<String> = all.iter().filter_map(|object| name(&object.location)).collect();
@@ -102,9 +103,8 @@ impl Store {
 
     /// The numbers of what is in a folder, ascending.
     pub(super) fn numbers(&self, folder: &str) -> Result<Vec<u64>, Error> {
-        let number = |name: String| {
-            name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
-        };
+        let number =
+            |name: String| name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok();
         Ok(self.list(folder)?.into_iter().filter_map(number).collect())
     }
 

@@ -110,7 +110,9 @@ impl FileWriter {
         while let (Some(writer), Some(column)) = (group.next_column()?, columns.next()) {
             match column {
                 Column::Ids(ids) => write::<Int64Type>(writer, ids, None)?,
-                Column::Numbers(cells) => write::<Int32Type>(writer, &mut cells.values, Some(&mut cells.there))?,
+                Column::Numbers(cells) => {
+                    write::<Int32Type>(writer, &mut cells.values, Some(&mut cells.there))?
+                }
                 Column::Flags(flags) => write::<BoolType>(writer, flags, None)?,
                 Column::Texts(cells) => {
                     write::<ByteArrayType>(writer, &mut cells.values, Some(&mut cells.there))?;
@@ -213,9 +215,7 @@ impl FileRows {
     /// The cell of a number.
     pub fn number(&mut self, column: usize) -> Result<Option<u32>> {
         match &mut self.columns[column] {
-            Cursor { column: Column::Numbers(cells), at } => {
-                Ok(cells.next(at)?.map(|number| *number as u32))
-            }
+            Cursor { column: Column::Numbers(cells), at } => Ok(cells.next(at)?.map(|number| *number as u32)),
             _ => Err(short()),
         }
     }
@@ -223,7 +223,9 @@ impl FileRows {
     /// The cell of a text.
     pub fn text(&mut self, column: usize) -> Result<Option<&str>> {
         match &mut self.columns[column] {
-            Cursor { column: Column::Texts(cells), at } => cells.next(at)?.map(ByteArray::as_utf8).transpose(),
+            Cursor { column: Column::Texts(cells), at } => {
+                cells.next(at)?.map(ByteArray::as_utf8).transpose()
+            }
             _ => Err(short()),
         }
     }

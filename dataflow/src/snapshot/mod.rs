@@ -7,6 +7,6 @@
 mod restored;
 mod taken;
 
-pub use restored::{Malformed, Restored};
 pub(crate) use restored::Share;
+pub use restored::{Malformed, Restored};
 pub use taken::Snapshot;

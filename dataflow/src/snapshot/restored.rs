@@ -139,7 +139,9 @@ impl Share {
             entries += playlist.entries as usize;
             room
         });
-        some.map(|(id, playlist, start)| (*id, playlist, &self.tracks[*start..start + playlist.entries as usize]))
-            .collect()
+        some.map(|(id, playlist, start)| {
+            (*id, playlist, &self.tracks[*start..start + playlist.entries as usize])
+        })
+        .collect()
     }
 }

@@ -70,10 +70,8 @@ impl<'a> Snapshot<'a> {
         mut each: impl FnMut(PlaylistId, Option<&Playlist>, &[TrackId]) -> Result<(), E>,
     ) -> Result<(), E> {
         let (views, epoch) = (self.lease.views(), self.as_of());
-        let ids = self.ids(
-            |books, all| all.extend(books.playlists.read().keys().copied()),
-            |(playlists, _)| playlists,
-        );
+        let ids = self
+            .ids(|books, all| all.extend(books.playlists.read().keys().copied()), |(playlists, _)| playlists);
         let (mut pass, mut tracks) = (views.by_playlist.pass(), Vec::new());
         for id in ids {
             let playlist = views.owner(id).playlists.read().get(&id, epoch).cloned();

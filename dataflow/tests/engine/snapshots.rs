@@ -142,7 +142,9 @@ fn a_history_goes_on_from_any_snapshot() {
 fn a_state_of_many_slices_comes_back() {
     let long = |n: u32| (0..3_000).map(move |i| TrackId::of(&crate::history::track((n * 37 + i) % 7_000)));
     let mut restored = Restored::new(2, 9, vec![3, 4]);
-    (0..7_000).for_each(|n| restored.track(&TrackRecord { uri: crate::history::track(n).into(), ..TrackRecord::default() }));
+    (0..7_000).for_each(|n| {
+        restored.track(&TrackRecord { uri: crate::history::track(n).into(), ..TrackRecord::default() });
+    });
     for n in 0..400 {
         let mut tracks: Vec<_> = if n % 3 == 0 { Vec::new() } else { long(n).collect() };
         tracks.sort_unstable();
@@ -159,8 +161,10 @@ fn a_state_of_many_slices_comes_back() {
     assert_eq!((state.playlists, state.entries, state.digest), (400, totals.entries, totals.digest));
     assert_eq!((state.tracks, answer.next), (7_000, vec![3, 4]));
     let mut entries = 0;
-    let done: Result<(), Infallible> =
-        engine.snapshot(true).expect("running").playlists(|_, _, tracks| Ok(entries += tracks.len() as u64));
+    let done: Result<(), Infallible> = engine.snapshot(true).expect("running").playlists(|_, _, tracks| {
+        entries += tracks.len() as u64;
+        Ok(())
+    });
     done.expect("infallible");
     assert_eq!(entries, totals.entries);
     engine.stop().expect("no worker panics");

@@ -55,7 +55,8 @@ pub fn start(workers: usize, answers: Answers, restored: Option<Restored>) -> (E
     let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
     let options = Options { workers, epoch_gap, settings, answers };
     // A clock that stands still: epochs go on all the same.
-    let engine = Engine::start(options, Arc::new(|| 1_000), Arc::clone(&watch) as _, restored).expect("timely starts");
+    let engine =
+        Engine::start(options, Arc::new(|| 1_000), Arc::clone(&watch) as _, restored).expect("timely starts");
     (engine, watch)
 }
 
@@ -123,7 +124,7 @@ fn two_partitions_move_on_by_themselves() {
 #[test]
 fn a_stopped_engine_drops_its_questions() {
     for by in [Answers::Workers, Answers::Readers(1)] {
-        let (engine, _watch) = start(2, by);
+        let (engine, _watch) = start(2, by, None);
         let (to, answers) = sync_channel(1);
         ask(&engine, Question::State, &to);
         drop(to);
@@ -133,7 +134,7 @@ fn a_stopped_engine_drops_its_questions() {
             .recv_timeout(Duration::from_secs(60))
             .err()
             .map(|e| assert_eq!(e.to_string(), "channel is empty and sending half is closed"));
-        let (engine, _watch) = start(1, by);
+        let (engine, _watch) = start(1, by, None);
         let refused = (0..200_000).find_map(|_| engine.ask(Question::State, Box::new(|_| {})).err());
         assert!(matches!(refused, None | Some(AskError::Busy)));
         engine.stop().expect("no worker panics");

@@ -1,0 +1,167 @@
+//! Reading a snapshot: every object is checked against its hash, and the state against its digest.
+
+use bytes::Bytes;
+use rustc_hash::FxHashSet;
+use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::snapshot::Restored;
+
+use super::table::FileRows;
+use super::write::hash;
+use super::{Error, Layer, Manifest, Object, Store, TableName, schema};
+
+impl Store {
+    /// The state that a manifest describes, for so many workers.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] names the object that is not what it should be; [`Error::Store`].
+    pub fn load(&self, manifest: &Manifest, workers: usize) -> Result<Restored, Error> {
+        let name = Store::name("manifests", manifest.epoch);
+        let mut restored = Restored::new(workers, manifest.epoch, manifest.next.clone());
+        // The newest row of an id counts, so the newest layer comes first.
+        let (mut playlists, mut tracks) = (FxHashSet::default(), FxHashSet::default());
+        for (older, layer) in manifest.layers.iter().enumerate().rev() {
+            let mut first =
+                |seen: &mut FxHashSet<u64>, id| !seen.contains(&id) && (older == 0 || seen.insert(id));
+            self.tracks(layer, |id, track| {
+                if first(&mut tracks, id.0) {
+                    track.iter().for_each(|track| restored.track(track));
+                }
+            })?;
+            self.playlists(layer, &mut |object, id, playlist| {
+                let wanted = first(&mut playlists, id.0);
+                match playlist.filter(|_| wanted) {
+                    Some((uri, title, ids)) => restored
+                        .playlist(uri, title, ids.iter().copied())
+                        .map_err(|e| Error::from((object, e))),
+                    None => Ok(()),
+                }
+            })?;
+        }
+        let restored = restored.finish().map_err(|malformed| (&*name, malformed))?;
+        let totals = restored.totals();
+        let found = (totals.playlists, totals.entries, totals.digest.to_string());
+        if found != (manifest.playlists, manifest.entries, manifest.digest.clone()) {
+            let detail = format!(
+                "its objects have {} playlists, {} entries, digest {}; it says {}, {}, {}",
+                found.0, found.1, found.2, manifest.playlists, manifest.entries, manifest.digest
+            );
+            return Err(Error::corrupt(&name, detail));
+        }
+        Ok(restored)
+    }
+
+    fn tracks(
+        &self,
+        layer: &Layer,
+        mut each: impl FnMut(TrackId, Option<&segue_dataflow::catalogue::TrackRecord>),
+    ) -> Result<(), Error> {
+        let mut rows = Rows::new(self, layer, TableName::Tracks);
+        while let Some((object, row)) = rows.next()? {
+            let (id, track) = schema::track(row).map_err(|e| Error::corrupt(object, e))?;
+            if track.as_ref().is_some_and(|track| TrackId::of(&track.uri) != id) {
+                return Err(Error::corrupt(object, format!("{id:?} is not the id of its URI")));
+            }
+            each(id, track.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Hands each playlist and its tracks to `each`; none if it is gone.
+    #[expect(clippy::type_complexity, reason = "it stands here only")]
+    fn playlists(
+        &self,
+        layer: &Layer,
+        each: &mut dyn FnMut(&str, PlaylistId, Option<(&str, Option<&str>, &[TrackId])>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut rows = Rows::new(self, layer, TableName::Playlists);
+        let mut entries = Rows::new(self, layer, TableName::Entries);
+        let mut tracks = Vec::new();
+        while let Some((object, row)) = rows.next()? {
+            let wrong = |e| Error::corrupt(object, e);
+            let id = PlaylistId(row.id(0).map_err(wrong)?);
+            let uri: Option<Box<str>> = row.text(1).map_err(wrong)?.map(Into::into);
+            let title: Option<Box<str>> = row.text(2).map_err(wrong)?.map(Into::into);
+            let length = row.number(3).map_err(wrong)?.unwrap_or(0);
+            tracks.clear();
+            for _ in 0..length {
+                let Some((object, entry)) = entries.next()? else {
+                    return Err(Error::corrupt(object, format!("entries of {id:?} are missing")));
+                };
+                let wrong = |e| Error::corrupt(object, e);
+                if entry.id(0).map_err(wrong)? != id.0 {
+                    return Err(Error::corrupt(object, format!("an entry of {id:?} is missing")));
+                }
+                tracks.push(TrackId(entry.id(1).map_err(wrong)?));
+            }
+            match uri {
+                Some(uri) if PlaylistId::of(&uri) != id => {
+                    return Err(Error::corrupt(object, format!("{id:?} is not the id of {uri:?}")));
+                }
+                Some(uri) => each(object, id, Some((&uri, title.as_deref(), &tracks)))?,
+                None => each(object, id, None)?,
+            }
+        }
+        match entries.next()? {
+            Some((object, _)) => Err(Error::corrupt(object, "it has entries of no playlist")),
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of an object, if they are what the manifest says.
+    fn object(&self, object: &Object) -> Result<Bytes, Error> {
+        let path = &object.path;
+        let bytes = self.get(path).map_err(|error| match error {
+            object_store::Error::NotFound { .. } => Error::corrupt(path, "it is missing"),
+            error => Error::store(format!("reading {path}"))(error),
+        })?;
+        if bytes.len() as u64 != object.bytes {
+            return Err(Error::corrupt(path, format!("it has {} bytes, not {}", bytes.len(), object.bytes)));
+        }
+        let found = hash(&bytes);
+        if found != object.sha256 {
+            return Err(Error::corrupt(path, format!("its SHA-256 is {found}, not {}", object.sha256)));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The rows of one table of a layer, over all its objects, of which one is in memory at a time.
+struct Rows<'a> {
+    store: &'a Store,
+    objects: Box<dyn Iterator<Item = &'a Object> + 'a>,
+    now: Option<(&'a Object, FileRows, u64)>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(store: &'a Store, layer: &'a Layer, table: TableName) -> Self {
+        let objects = Box::new(layer.objects.iter().filter(move |object| object.table == table));
+        Rows { store, objects, now: None }
+    }
+
+    /// The next row, and the object that it is in.
+    fn next(&mut self) -> Result<Option<(&'a str, &mut FileRows)>, Error> {
+        loop {
+            if let Some((object, rows, read)) = &mut self.now {
+                if rows.next().map_err(|e| Error::corrupt(&object.path, e))? {
+                    *read += 1;
+                    break;
+                }
+                if *read != object.rows {
+                    return Err(Error::corrupt(
+                        &object.path,
+                        format!("it has {read} rows, not {}", object.rows),
+                    ));
+                }
+            }
+            let Some(object) = self.objects.next() else {
+                self.now = None;
+                return Ok(None);
+            };
+            let bytes = self.store.object(object)?;
+            let schema = object.table.schema().map_err(|e| Error::corrupt(&object.path, e))?;
+            let rows = FileRows::new(bytes, &schema).map_err(|e| Error::corrupt(&object.path, e))?;
+            self.now = Some((object, rows, 0));
+        }
+        Ok(self.now.as_mut().map(|(object, rows, _)| (object.path.as_str(), rows)))
+    }
+}

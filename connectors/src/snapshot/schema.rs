@@ -1,0 +1,132 @@
+//! The three tables. `docs/snapshots.md` says it for readers.
+
+use parquet::errors::Result;
+use parquet::schema::types::TypePtr;
+use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::edit::{Names, Party};
+use segue_dataflow::ids::{PlaylistId, TrackId};
+
+use super::TableName;
+use super::table::{Cell, Cells, Column, FileRows, FileWriter, schema};
+
+/// Names, of tracks and playlists: text with many different values.
+const PLAYLISTS: &str = "message playlists {
+    required int64 playlist (INTEGER(64, false));
+    optional binary uri (STRING);
+    optional binary title (STRING);
+    optional int32 entries (INTEGER(32, false));
+}";
+
+const ENTRIES: &str = "message entries {
+    required int64 playlist (INTEGER(64, false));
+    required int64 track (INTEGER(64, false));
+}";
+
+const TRACKS: &str = "message tracks {
+    required int64 track (INTEGER(64, false));
+    optional binary uri (STRING);
+    required boolean inline;
+    optional binary inline_name (STRING);
+    optional binary inline_artist_uri (STRING);
+    optional binary inline_artist (STRING);
+    optional binary inline_album_uri (STRING);
+    optional binary inline_album (STRING);
+    optional int32 inline_duration_ms (INTEGER(32, false));
+    required boolean described;
+    optional binary described_name (STRING);
+    optional binary described_artist_uri (STRING);
+    optional binary described_artist (STRING);
+    optional binary described_album_uri (STRING);
+    optional binary described_album (STRING);
+    optional int32 described_duration_ms (INTEGER(32, false));
+    required boolean described_last;
+}";
+
+impl TableName {
+    /// Its schema.
+    pub(super) fn schema(self) -> Result<TypePtr> {
+        schema(match self {
+            TableName::Playlists => PLAYLISTS,
+            TableName::Entries => ENTRIES,
+            TableName::Tracks => TRACKS,
+        })
+    }
+
+    /// A file of it, without rows.
+    pub(super) fn writer(self) -> Result<FileWriter> {
+        let (ids, flags) = (|| Column::Ids(Vec::new()), || Column::Flags(Vec::new()));
+        let (numbers, texts) = (|| Column::Numbers(Cells::default()), || Column::Texts(Cells::default()));
+        let names = || {
+            let texts = (0..5).map(|_| texts());
+            std::iter::once(flags()).chain(texts).chain([numbers()])
+        };
+        let columns = match self {
+            TableName::Playlists => vec![ids(), texts(), texts(), numbers()],
+            TableName::Entries => vec![ids(), ids()],
+            TableName::Tracks => {
+                [ids(), texts()].into_iter().chain(names()).chain(names()).chain([flags()]).collect()
+            }
+        };
+        FileWriter::new(self.schema()?, columns)
+    }
+}
+
+/// The row of a playlist; without URI it is gone.
+pub fn playlist_row<'a>(id: PlaylistId, playlist: Option<(&'a str, Option<&'a str>, u32)>) -> [Cell<'a>; 4] {
+    let (uri, title, entries) = match playlist {
+        Some((uri, title, entries)) => (Some(uri), title, Some(entries)),
+        None => (None, None, None),
+    };
+    [Cell::Id(id.0), Cell::Text(uri), Cell::Text(title), Cell::Number(entries)]
+}
+
+/// The row of an entry.
+pub fn entry_row(playlist: PlaylistId, track: TrackId) -> [Cell<'static>; 2] {
+    [Cell::Id(playlist.0), Cell::Id(track.0)]
+}
+
+/// The row of a track; without URI it is gone.
+pub fn track_row(id: TrackId, track: Option<&TrackRecord>) -> [Cell<'_>; 17] {
+    let names = |names: Option<&Names>| (names.is_some(), names.map(name_cells).unwrap_or_default());
+    let (inline, [a, b, c, d, e, f]) = unzip(names(track.and_then(|track| track.inline.as_ref())));
+    let (described, [g, h, i, j, k, l]) = unzip(names(track.and_then(|track| track.described.as_ref())));
+    let uri = Cell::Text(track.map(|track| &*track.uri));
+    let last = Cell::Flag(track.is_some_and(|track| track.described_last));
+    [Cell::Id(id.0), uri, inline, a, b, c, d, e, f, described, g, h, i, j, k, l, last]
+}
+
+type Texts<'a> = ([Option<&'a str>; 5], Option<u32>);
+
+fn unzip<'a>((there, (texts, number)): (bool, Texts<'a>)) -> (Cell<'a>, [Cell<'a>; 6]) {
+    let [name, artist_uri, artist, album_uri, album] = texts.map(Cell::Text);
+    (Cell::Flag(there), [name, artist_uri, artist, album_uri, album, Cell::Number(number)])
+}
+
+fn name_cells(names: &Names) -> Texts<'_> {
+    let uri = |party: &'_ Option<Party>| party.as_ref().map(|party| &*party.uri);
+    let name = |party: &'_ Option<Party>| party.as_ref().and_then(|party| party.name.as_deref());
+    let Names { name: own, artist, album, duration_ms } = names;
+    ([own.as_deref(), uri(artist), name(artist), uri(album), name(album)], *duration_ms)
+}
+
+/// The track of a row; none if it is gone.
+pub fn track(row: &mut FileRows) -> Result<(TrackId, Option<TrackRecord>)> {
+    let id = TrackId(row.id(0)?);
+    let uri: Option<Box<str>> = row.text(1)?.map(Into::into);
+    let (inline, described) = (names(row, 2)?, names(row, 9)?);
+    let described_last = row.flag(16)?;
+    Ok((id, uri.map(|uri| TrackRecord { uri, inline, described, described_last })))
+}
+
+fn names(row: &mut FileRows, at: usize) -> Result<Option<Names>> {
+    let there = row.flag(at)?;
+    let mut text = |column| row.text(at + column).map(|text| text.map(Box::<str>::from));
+    let name = text(1)?;
+    let mut party = |column| -> Result<Option<Party>> {
+        let (uri, name) = (text(column)?, text(column + 1)?);
+        Ok(uri.map(|uri| Party { uri, name }))
+    };
+    let (artist, album) = (party(2)?, party(4)?);
+    let duration_ms = row.number(at + 6)?;
+    Ok(there.then_some(Names { name, artist, album, duration_ms }))
+}

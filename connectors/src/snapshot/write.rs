@@ -1,0 +1,114 @@
+//! Writing a snapshot: the objects first, the manifest last.
+
+use jiff::Timestamp;
+use segue_dataflow::snapshot::Snapshot;
+use sha2::{Digest, Sha256};
+
+use super::schema::{entry_row, playlist_row, track_row};
+use super::table::{Cell, FileWriter};
+use super::{Error, FORMAT, Layer, Manifest, Object, Store, TableName};
+
+/// Bytes at which a file ends and the next begins: what one request sends.
+const OBJECT_BYTES: usize = 32 << 20;
+
+impl Store {
+    /// Writes a snapshot; when this returns, it is what a restart begins from. One that is not whole goes on
+    /// top of `base`, the last one written.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], [`Error::Taken`], [`Error::Store`]. What was written before stays, and is swept up by
+    /// [`Store::retain`].
+    pub fn write(
+        &self,
+        snapshot: &Snapshot<'_>,
+        base: Option<&Manifest>,
+        created_at: Timestamp,
+    ) -> Result<Manifest, Error> {
+        let (epoch, generation) = (snapshot.as_of(), self.check_generation()?);
+        let mut layers = match base {
+            Some(base) if !snapshot.is_whole() => base.layers.clone(),
+            _ => Vec::new(),
+        };
+        let folder = format!("data/{epoch:020}-{generation}");
+        let [mut playlists, mut entries, mut tracks] =
+            [TableName::Playlists, TableName::Entries, TableName::Tracks].map(|table| Files {
+                store: self,
+                folder: &folder,
+                table,
+                file: None,
+                objects: Vec::new(),
+            });
+        snapshot.playlists(|id, playlist, ids| {
+            let shown = playlist.map(|p| (&*p.uri, p.title.as_deref(), p.entries));
+            playlists.push(playlist_row(id, shown))?;
+            ids.iter().try_for_each(|track| entries.push(entry_row(id, *track)))
+        })?;
+        snapshot.tracks(|id, track| tracks.push(track_row(id, track)))?;
+        let mut objects = Vec::new();
+        for files in [playlists, entries, tracks] {
+            objects.extend(files.finish()?);
+        }
+        layers.push(Layer { epoch, objects });
+        let totals = snapshot.totals();
+        let manifest = Manifest {
+            format: FORMAT,
+            epoch,
+            generation,
+            created_at,
+            next: snapshot.next().to_vec(),
+            playlists: totals.playlists,
+            entries: totals.entries,
+            digest: totals.digest.to_string(),
+            layers,
+        };
+        // Whoever has been replaced meanwhile must not add to what its successor goes on from.
+        self.check_generation()?;
+        let name = Store::name("manifests", epoch);
+        match self.create(&name, &manifest.to_bytes().into())? {
+            true => Ok(manifest),
+            false => Err(Error::Taken { path: name }),
+        }
+    }
+}
+
+/// The files of one table.
+struct Files<'a> {
+    store: &'a Store,
+    folder: &'a str,
+    table: TableName,
+    file: Option<FileWriter>,
+    objects: Vec<Object>,
+}
+
+impl Files<'_> {
+    fn push<const N: usize>(&mut self, row: [Cell<'_>; N]) -> Result<(), Error> {
+        let written = |e| Error::corrupt(self.folder, e);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(self.table.writer().map_err(written)?),
+        };
+        file.push(row).map_err(written)?;
+        if file.bytes() >= OBJECT_BYTES { self.put() } else { Ok(()) }
+    }
+
+    fn put(&mut self) -> Result<(), Error> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let path = format!("{}/{}-{:04}.parquet", self.folder, self.table.as_str(), self.objects.len());
+        let (bytes, rows) = file.finish().map_err(|e| Error::corrupt(&path, e))?;
+        let sha256 = hash(&bytes);
+        let object = Object { table: self.table, path, rows, bytes: bytes.len() as u64, sha256 };
+        self.store.put(&object.path, bytes)?;
+        self.objects.push(object);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<Object>, Error> {
+        self.put()?;
+        Ok(self.objects)
+    }
+}
+
+/// SHA-256, 64 hex digits.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,84 @@
+//! Whatever is damaged is found and named, and the snapshot before is still there.
+
+use std::path::Path;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use segue_connectors::snapshot::{Error, Settings, Store};
+use url::Url;
+
+use crate::running::{Running, runtime};
+
+fn flip(path: &Path, rng: &mut ChaCha8Rng) {
+    let mut bytes = std::fs::read(path).expect("it is there");
+    let at = rng.random_range(0..bytes.len());
+    bytes[at] ^= 1 << rng.random_range(0..8);
+    std::fs::write(path, bytes).expect("writable");
+}
+
+#[test]
+fn a_damaged_object_is_named() {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
+    let url = Url::from_directory_path(folder.path()).expect("a path").to_string();
+    let settings = Settings { url, ..Settings::default() };
+    let mut store = Store::open(&settings, runtime.handle().clone()).expect("it opens");
+    store.claim().expect("it works");
+    let mut running = Running::start(2, 7, None, 0);
+    running.feed(300);
+    let before = running.write(&store, true, None).expect("written");
+    running.feed(100);
+    // Not on top of the other, so that they share nothing.
+    let whole = running.write(&store, true, None).expect("written");
+    running.feed(20);
+    let manifest = running.write(&store, false, Some(&whole)).expect("written");
+    running.stop();
+    assert_eq!(manifest.objects().count(), 6);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for object in manifest.objects() {
+        let path = folder.path().join(&object.path);
+        let good = std::fs::read(&path).expect("it is there");
+        let refused = |why: &str| match store.load(&manifest, 2).err() {
+            Some(error @ Error::Corrupt { .. }) => {
+                assert!(error.is_about_one_snapshot());
+                let told = error.to_string();
+                assert!(told.starts_with(&object.path) && told.contains(why), "{why}: {told}");
+            }
+            other => panic!("{} {why}: {other:?}", object.path),
+        };
+        for _ in 0..5 {
+            flip(&path, &mut rng);
+            refused("SHA-256");
+            std::fs::write(&path, &good).expect("writable");
+        }
+        std::fs::write(&path, &good[..good.len() / 2]).expect("writable");
+        refused("bytes, not");
+        std::fs::remove_file(&path).expect("writable");
+        refused("missing");
+        std::fs::write(&path, &good).expect("writable");
+    }
+    store.load(&manifest, 2).expect("in order again");
+    // Rows of another table under an honest hash, and a digest that does not fit.
+    let mut other = manifest.clone();
+    let entries = other.layers[0].objects.iter().position(|o| o.path.contains("entries")).expect("some");
+    let tracks = other.layers[0].objects.iter().position(|o| o.path.contains("tracks")).expect("some");
+    let table = other.layers[0].objects[entries].table;
+    other.layers[0].objects[tracks].table = table;
+    assert!(matches!(store.load(&other, 1).err(), Some(Error::Corrupt { .. })));
+    let mut other = manifest.clone();
+    other.digest.replace_range(..1, if other.digest.starts_with('0') { "1" } else { "0" });
+    let told = store.load(&other, 1).err().expect("refused").to_string();
+    assert!(told.contains("digest"), "{told}");
+    let mut other = manifest.clone();
+    other.layers.pop();
+    assert!(matches!(store.load(&other, 1).err(), Some(Error::Corrupt { .. })));
+
+    let name = folder.path().join(format!("manifests/{:020}.json", manifest.epoch));
+    let good = std::fs::read_to_string(&name).expect("it is there");
+    std::fs::write(&name, good.replacen("\"format\": 1", "\"format\": 9", 1)).expect("writable");
+    let told = store.manifest(manifest.epoch).expect_err("refused").to_string();
+    assert!(told.contains("format version 9"), "{told}");
+    std::fs::write(&name, &good[..good.len() / 2]).expect("writable");
+    assert!(matches!(store.manifest(manifest.epoch), Err(Error::Corrupt { .. })));
+    assert!(matches!(store.manifest(5), Err(Error::Unknown(5))));
+    store.load(&store.manifest(before.epoch).expect("read"), 4).expect("in order");
+}

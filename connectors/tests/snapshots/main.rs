@@ -1,0 +1,9 @@
+//! Snapshots in a folder, in memory, in a store that fails, and in a real MinIO.
+
+mod corrupt;
+mod faults;
+mod fence;
+#[path = "../minio/mod.rs"]
+mod minio;
+mod round_trip;
+mod running;
