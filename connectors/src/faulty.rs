@@ -154,6 +154,10 @@ impl Log for Faulty {
         self.inner.wait(partition, offset, timeout)
     }
 
+    fn commit(&self, next: &[u64]) {
+        self.inner.commit(next);
+    }
+
     fn close(&self) {
         self.inner.close();
         self.lock().closed = true;

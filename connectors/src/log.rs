@@ -218,6 +218,10 @@ pub trait Log: Send + Sync {
     /// [`Error::Closed`], once there is nothing more to read, and those of [`read`](Log::read).
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error>;
 
+    /// Tells others how far the reader is, `next` by partition, where the log has a place for that (Kafka's
+    /// groups): for dashboards, never read back. Does not wait; what goes wrong is logged.
+    fn commit(&self, _next: &[u64]) {}
+
     /// Ends all waiting and takes no more appends; what was accepted is still finished, and what is durable
     /// can still be read. Closing twice is harmless.
     fn close(&self);

@@ -11,6 +11,8 @@ use warp::http::{Response, StatusCode};
 use warp::{Filter, Rejection, Reply};
 
 use crate::clock::now_ms;
+use segue_connectors::dead_letters::RAW_BYTES_MAX;
+
 use crate::dead_letters::{self, PAGE_LETTERS_MAX};
 use crate::metrics;
 use crate::service::Service;
@@ -90,7 +92,8 @@ impl Admin {
     /// A page of dead letters, an array. What people sent: for operators only.
     async fn dead_letters(self, Page { from, limit }: Page) -> warp::reply::Response {
         let letters = Arc::clone(&self.service.dead_letters);
-        let page = tokio::task::spawn_blocking(move || dead_letters::page(&letters, from, limit)).await;
+        let page = move || dead_letters::page(&letters, from, limit, RAW_BYTES_MAX);
+        let page = tokio::task::spawn_blocking(page).await;
         match page.map_err(anyhow::Error::from).flatten() {
             Ok(page) => warp::reply::json(&page).into_response(),
             Err(error) => {

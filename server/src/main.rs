@@ -1,8 +1,9 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] (log, [`pump`], engine, [`letterbox`]), [`intake`] (how events get in), [`http`] (the
+//! stop), [`service`] (log, [`pump`], engine, [`breaker`], [`letterbox`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 mod admin;
+mod breaker;
 mod cli;
 mod clock;
 mod config;
@@ -82,9 +83,12 @@ fn run(command: Command) -> anyhow::Result<u8> {
             Ok(if written.interrupted { FAILED } else { DONE })
         }
         Command::DeadLetters(DeadLettersCommand { command, bare }) => {
-            let DeadLettersSubcommand::List(args) = command.unwrap_or(DeadLettersSubcommand::List(bare));
-            dead_letters::list(&args)?;
-            Ok(DONE)
+            let done = match command.unwrap_or(DeadLettersSubcommand::List(bare)) {
+                DeadLettersSubcommand::List(args) => dead_letters::list(&args).map(|()| true),
+                DeadLettersSubcommand::Show(args) => dead_letters::show(&args).map(|()| true),
+                DeadLettersSubcommand::Redrive(args) => dead_letters::redrive(&args),
+            };
+            Ok(if done? { DONE } else { FAILED })
         }
         Command::Config(ConfigCommand::Check(args)) => {
             args.load(Vec::new())?;
@@ -93,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Config(ConfigCommand::Show(args)) => {
             for (key, value, origin) in args.source.load(Vec::new())?.1 {
+                let value = config::shown(&key, &value);
                 print(&match args.json {
                     true => serde_json::json!({"key": key, "value": value, "origin": origin}).to_string(),
                     false => format!("{key} = {value}  # {origin}"),

@@ -11,6 +11,7 @@ const DEAD_LETTERS: &str = "segue_dead_letters";
 const APPEND_SECONDS: &str = "segue_log_append_seconds";
 const LOG_NEXT: &str = "segue_log_next_offset";
 const VISIBLE_NEXT: &str = "segue_visible_next_offset";
+const LAG: &str = "segue_log_lag_records";
 const AS_OF_AGE: &str = "segue_as_of_age_seconds";
 const QUESTION_SECONDS: &str = "segue_question_seconds";
 const REQUESTS: &str = "segue_http_requests_total";
@@ -32,6 +33,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(APPEND_SECONDS, Unit::Seconds, "Time until a batch was durable on the log");
     describe_gauge!(LOG_NEXT, Unit::Count, "Next offset of the log, by partition");
     describe_gauge!(VISIBLE_NEXT, Unit::Count, "First offset that answers do not include, by partition");
+    describe_gauge!(LAG, Unit::Count, "Records of the log that answers do not include yet, by partition");
     describe_gauge!(AS_OF_AGE, Unit::Seconds, "Age of the newest epoch that is complete on all workers");
     describe_histogram!(QUESTION_SECONDS, Unit::Seconds, "Time from question to answer, by kind");
     describe_counter!(REQUESTS, Unit::Count, "HTTP requests, by status");
@@ -71,6 +73,7 @@ pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)]) {
     for (partition, (end, visible)) in offsets.iter().enumerate() {
         gauge!(LOG_NEXT, "partition" => partition.to_string()).set(*end as f64);
         gauge!(VISIBLE_NEXT, "partition" => partition.to_string()).set(*visible as f64);
+        gauge!(LAG, "partition" => partition.to_string()).set(end.saturating_sub(*visible) as f64);
     }
     if let Some(bytes) = resident_bytes() {
         gauge!(MEMORY).set(bytes as f64);

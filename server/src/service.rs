@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Raw};
+use bytes::Bytes;
+use segue_connectors::dead_letters::{DeadLetters, Origin, Refused};
 use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, SyncMode, folder_of};
 use segue_connectors::kafka::Kafka;
+use segue_connectors::kafka::dead_letters::DeadLetterTopic;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
@@ -15,10 +17,12 @@ use segue_dataflow::settings::Settings;
 use segue_dataflow::workers::{Answers, AskError, Engine, Observer, Options, Progress};
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::breaker::Breaker;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::health::Health;
-use crate::letterbox::{self, Letterbox};
+use crate::letterbox::Letterbox;
+use crate::pump::Pumps;
 use crate::{dead_letters, pump};
 
 /// Everything that runs, shared by whoever serves it.
@@ -79,22 +83,23 @@ impl Observer for Watcher {
     }
 
     fn refused(&self, seq: u64, detail: String) {
-        let position = pump::position_of(seq).to_string();
-        self.letterbox.put(letter(Code::IdTaken, "", detail, (letterbox::LOG, position), b""));
+        let origin = Origin::Log(pump::position_of(seq));
+        self.letterbox.put(refused(Code::IdTaken, "", detail, origin, None, None));
     }
 }
 
-/// A dead letter of now. `from` is its source and position.
-pub fn letter(code: Code, field: &str, detail: String, from: (&str, String), raw: &[u8]) -> DeadLetter {
-    DeadLetter {
-        code,
-        field: Some(field.to_owned()).filter(|field| !field.is_empty()),
-        detail,
-        source: from.0.to_owned(),
-        position: from.1,
-        at_ms: i64::try_from(now_ms()).unwrap_or(i64::MAX),
-        raw: Raw::of(raw),
-    }
+/// A record refused now.
+pub fn refused(
+    code: Code,
+    field: &str,
+    detail: String,
+    origin: Origin,
+    key: Option<Bytes>,
+    payload: Option<Bytes>,
+) -> Refused {
+    let field = Some(field.to_owned()).filter(|field| !field.is_empty());
+    let at_ms = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+    Refused { code, field, detail, origin, at_ms, key, payload }
 }
 
 /// Why there is no answer.
@@ -120,13 +125,18 @@ impl Service {
         let folder = &config.server.data_dir;
         std::fs::create_dir_all(folder)
             .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        let log: Arc<dyn Log> = if config.kafka.brokers.is_empty() {
+        let (log, dead_letters): (Arc<dyn Log>, DeadLetters) = if config.kafka.brokers.is_empty() {
             let sync = if config.server.fsync { SyncMode::Fsync } else { SyncMode::Os };
-            Arc::new(Embedded::open(&folder_of(folder), LogOptions { sync, ..LogOptions::default() })?.log)
+            let options = LogOptions { sync, ..LogOptions::default() };
+            let log = Embedded::open(&folder_of(folder), options)?.log;
+            (Arc::new(log), DeadLetters::open(&dead_letters::folder_of(folder))?.0)
         } else {
-            Arc::new(Kafka::open(&config.kafka)?)
+            let log = Kafka::open(&config.kafka)?;
+            let topic = DeadLetterTopic::open(&config.kafka)?;
+            topic.create()?;
+            topic.count()?;
+            (Arc::new(log), DeadLetters::Topic(Box::new(topic)))
         };
-        let (dead_letters, _torn) = DeadLetters::open(&dead_letters::folder_of(folder))?;
         let dead_letters = Arc::new(dead_letters);
         let caught_up_at = (0..log.partitions()).map(|p| log.end(p)).collect::<Result<Vec<_>, _>>()?;
 
@@ -143,8 +153,15 @@ impl Service {
         };
         let engine =
             Arc::new(Engine::start(options, Arc::new(now_ms), observer).map_err(StartError::Engine)?);
-        let pumps = pump::start(0, &log, &engine, &letterbox, &health).map_err(no_thread)?;
-        let (pumps, appends) = (Mutex::new(Some(pumps)), Semaphore::new(config.limits.appends));
+        let pumps = Pumps {
+            log: Arc::clone(&log),
+            engine: Arc::clone(&engine),
+            letterbox: Arc::clone(&letterbox),
+            breaker: Arc::new(Breaker::new(config.limits.bad_share)),
+            health: Arc::clone(&health),
+        };
+        let pumps = Mutex::new(Some(pumps.start(0).map_err(no_thread)?));
+        let appends = Semaphore::new(config.limits.appends);
         Ok(Arc::new(Service {
             config,
             log,
@@ -192,12 +209,21 @@ impl Service {
         ends.map(|(p, end)| (end, progress.next.get(p).copied().unwrap_or(0))).collect()
     }
 
+    /// Tells the log's dashboards how far answers are.
+    pub fn commit(&self) {
+        let next = self.progress.borrow().next.clone();
+        if !next.is_empty() {
+            self.log.commit(&next);
+        }
+    }
+
     /// Stops everything, in the order of the flow. What is acknowledged is on the log.
     ///
     /// # Errors
     /// What a worker said in its panic.
     pub fn stop(&self) -> Result<(), String> {
         self.health.stopping();
+        self.letterbox.hurry();
         self.log.close();
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,72 +1,299 @@
 //! The dead-letter topic: records that were no events, as they were, with where they came from and why.
 //!
-//! The value is the record's payload, byte for byte, and the key its key. Headers, all text: `topic`,
-//! `partition`, `offset` of the record, `code` for programs, `detail` for people.
+//! All go to partition 0, so that a letter's number is its offset. The value is the record's payload, byte for
+//! byte, and the key its key. Headers, all text: `topic`, `partition`, `offset` of a record of the log,
+//! otherwise `source` and `position`; `code` for programs, `field` if it is one, `reason` for people; `at_ms`;
+//! `bytes`, the length of the record: where the topic does not take so many, the value is its beginning.
 
-use bytes::Bytes;
-use rdkafka::message::{Header, OwnedHeaders};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::{Offset, TopicPartitionList};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::settings::Role;
 use super::sink::{Outgoing, Sink};
-use super::{OpenError, Settings};
+use super::{ANSWER, Context, OpenError, Settings, topics};
+use crate::dead_letters::{DeadLetter, Origin, RAW_BYTES_MAX, Raw, Refused, cut};
 use crate::log::{Error, Position};
 
-/// A record that was no event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Where it stands on the topic of the events.
-    pub position: Position,
-    /// Why, for programs.
-    pub code: String,
-    /// Why, for people.
-    pub detail: String,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its payload.
-    pub payload: Option<Bytes>,
-}
+/// How long a letter waits for a broker that is away, unless the user says otherwise: whoever writes it looks
+/// then whether it is time to stop, and tries again.
+const TIMEOUT_MS: &str = "5000";
+/// How long to wait for a record before looking whether there is one.
+const SLICE: Duration = Duration::from_millis(100);
 
-/// Writes to the dead-letter topic.
+/// The dead-letter topic.
 pub struct DeadLetterTopic {
     sink: Sink,
-    /// Of the events.
-    topic: String,
+    settings: Settings,
+    name: String,
+    /// Where partition 0 begins and ends, once that was looked up.
+    bounds: Mutex<Option<(u64, u64)>>,
 }
 
 impl DeadLetterTopic {
-    /// A writer to `settings.dead_letter_topic`.
+    /// The dead-letter topic of these settings. Asks no broker.
     ///
     /// # Errors
-    /// [`OpenError::Settings`]. That there is no such topic shows when it is written to.
+    /// [`OpenError::Settings`].
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let sink = Sink::open(settings, &settings.dead_letter_topic)?;
-        Ok(DeadLetterTopic { sink, topic: settings.topic.clone() })
+        let name = settings.dead_letters();
+        if name == settings.topic {
+            let detail = format!("`kafka.dead_letter_topic` is {name}, the topic of the events");
+            return Err(OpenError::Settings { detail });
+        }
+        let mut writer = settings.clone();
+        writer.properties.entry("message.timeout.ms".to_owned()).or_insert_with(|| TIMEOUT_MS.to_owned());
+        let sink = Sink::open(&writer, &name)?;
+        Ok(DeadLetterTopic { sink, settings: settings.clone(), name, bounds: Mutex::default() })
     }
 
-    /// Writes these records: when this returns, the broker has them. Only then may the reader go on.
+    /// Makes the topic, with one partition, if it is not there.
+    ///
+    /// # Errors
+    /// Those of [`topics::create`], [`OpenError::Unreachable`].
+    pub fn create(&self) -> Result<(), OpenError> {
+        match self.look() {
+            Err(OpenError::NoTopic { .. }) => topics::create(&self.settings, &self.name, 1).map(drop),
+            there => there,
+        }
+    }
+
+    /// Whether the topic is there.
+    ///
+    /// # Errors
+    /// [`OpenError::NoTopic`], [`OpenError::Unreachable`].
+    pub fn look(&self) -> Result<(), OpenError> {
+        let consumer: BaseConsumer<Context> = self.settings.create(Role::Consumer, Context)?;
+        topics::partitions(&consumer, &self.settings, &self.name).map(drop)
+    }
+
+    /// Writes these records: when this returns well, the broker has them all, and what it has is taken out of
+    /// `letters`. Only then may the reader go on.
     ///
     /// # Errors
     /// [`Error::NotAppended`], [`Error::MaybeAppended`]: try again; a reader of the dead-letter topic tells
     /// doubles by their `partition` and `offset`.
-    pub fn push(&self, refused: &[Refused]) -> Result<(), Error> {
-        let records = refused.iter().map(|refused| Outgoing {
-            key: refused.key.as_deref(),
-            payload: refused.payload.as_deref(),
+    pub fn push(&self, letters: &mut Vec<Refused>) -> Result<(), Error> {
+        let mut are_cut = vec![false; letters.len()];
+        loop {
+            let records =
+                letters.iter().zip(&are_cut).map(|(refused, is_cut)| self.outgoing(refused, *is_cut));
+            let sent = self.sink.deliver(records);
+            let (mut left, mut progress) = (Vec::new(), false);
+            for ((refused, is_cut), sent) in std::mem::take(letters).into_iter().zip(&are_cut).zip(&sent) {
+                let too_large = matches!(sent, Some(Err(error)) if is_too_large(error));
+                if let Some(Ok(position)) = sent {
+                    self.written(position.offset);
+                    progress = true;
+                } else {
+                    progress |= too_large && !is_cut;
+                    left.push((refused, is_cut | too_large));
+                }
+            }
+            (*letters, are_cut) = left.into_iter().unzip();
+            if letters.is_empty() {
+                return Ok(());
+            }
+            if !progress {
+                return self.sink.all(sent).map(drop);
+            }
+        }
+    }
+
+    fn outgoing<'a>(&self, refused: &'a Refused, is_cut: bool) -> Outgoing<'a> {
+        let keep = |part: &'a [u8]| if is_cut { &part[..part.len().min(RAW_BYTES_MAX)] } else { part };
+        Outgoing {
+            partition: Some(0),
+            key: refused.key.as_deref().map(keep),
+            payload: refused.payload.as_deref().map(keep),
             headers: Some(self.headers(refused)),
-        });
-        self.sink.send(records).map(drop)
+        }
     }
 
     fn headers(&self, refused: &Refused) -> OwnedHeaders {
-        let Position { partition, offset } = refused.position;
-        let (partition, offset) = (partition.to_string(), offset.to_string());
-        [
-            ("topic", &self.topic),
-            ("partition", &partition),
-            ("offset", &offset),
-            ("code", &refused.code),
-            ("detail", &refused.detail),
-        ]
-        .into_iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+        let mut all = match &refused.origin {
+            Origin::Log(Position { partition, offset }) => vec![
+                ("topic", self.settings.topic.clone()),
+                ("partition", partition.to_string()),
+                ("offset", offset.to_string()),
+            ],
+            Origin::Sent { source, position } => vec![("source", cut(source)), ("position", cut(position))],
+        };
+        all.push(("code", refused.code.to_string()));
+        all.extend(refused.field.as_deref().map(|field| ("field", cut(field))));
+        all.push(("reason", cut(&refused.detail)));
+        all.push(("at_ms", refused.at_ms.to_string()));
+        all.push(("bytes", refused.payload.as_ref().map_or(0, bytes::Bytes::len).to_string()));
+        let into = OwnedHeaders::new_with_capacity(all.len());
+        all.iter().fold(into, |into, (key, value)| into.insert(Header { key, value: Some(value) }))
     }
+
+    /// How many records the topic has, as far as this process knows: what was there when it first looked, and
+    /// what it has written since.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`], the first time.
+    pub fn count(&self) -> Result<u64, Error> {
+        let known = *self.bounds();
+        let (begin, end) = match known {
+            Some(bounds) => bounds,
+            None => {
+                let found = self.look_up(&self.consumer()?)?;
+                *self.bounds().get_or_insert(found)
+            }
+        };
+        Ok(end.saturating_sub(begin))
+    }
+
+    fn written(&self, offset: u64) {
+        if let Some((_, end)) = &mut *self.bounds() {
+            *end = (*end).max(offset + 1);
+        }
+    }
+
+    /// Shows letters with their numbers, from number `from` on, as long as `show` wants more; at most so many
+    /// bytes of each record. Records of others, which are no letters, are left out.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`].
+    pub fn each(
+        &self,
+        from: u64,
+        raw_bytes_max: usize,
+        mut show: impl FnMut(u64, DeadLetter) -> bool,
+    ) -> Result<(), Error> {
+        self.read(from, |message| {
+            let letter = letter(&headers(message), message.payload().unwrap_or_default(), raw_bytes_max);
+            letter.is_none_or(|letter| show(message.offset().max(0) as u64, letter))
+        })
+    }
+
+    /// Position and content: positions come again where a topic was made again.
+    pub(crate) fn mark(&self, refused: &Refused) -> Option<String> {
+        let Origin::Log(Position { partition, offset }) = refused.origin else { return None };
+        Some(mark(partition, offset, refused.payload.as_deref()))
+    }
+
+    /// The marks of all letters of the topic of the events.
+    pub(crate) fn marks(&self) -> Result<HashSet<String>, Error> {
+        let mut marks = HashSet::new();
+        self.read(0, |message| {
+            let headers = headers(message);
+            if let (Some(topic), Some(partition), Some(offset)) =
+                (headers.get("topic"), headers.get("partition"), headers.get("offset"))
+                && *topic == self.settings.topic
+            {
+                marks.insert(mark(partition, offset, message.payload()));
+            }
+            true
+        })?;
+        Ok(marks)
+    }
+
+    fn read(&self, from: u64, mut show: impl FnMut(&BorrowedMessage<'_>) -> bool) -> Result<(), Error> {
+        let consumer = self.consumer()?;
+        let (begin, end) = self.look_up(&consumer)?;
+        let mut next = from.max(begin);
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(&self.name, 0, Offset::Offset(next as i64))
+            .and_then(|()| consumer.assign(&list))
+            .map_err(|error| self.unreadable(&error))?;
+        let mut heard = Instant::now();
+        while next < end {
+            match consumer.poll(SLICE) {
+                Some(Ok(message)) => {
+                    (next, heard) = (message.offset().max(0) as u64 + 1, Instant::now());
+                    if !show(&message) {
+                        return Ok(());
+                    }
+                }
+                failed if heard.elapsed() > ANSWER => {
+                    let error = failed.and_then(Result::err);
+                    return Err(self.unreadable(
+                        &error.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut)),
+                    ));
+                }
+                // It comes back by itself.
+                Some(Err(error)) => tracing::debug!("{}: {error}", self.name),
+                // Marks of transactions are no records.
+                None => {
+                    let positions = consumer.position().unwrap_or_default();
+                    let here = positions.find_partition(&self.name, 0).map(|here| here.offset());
+                    if let Some(Offset::Offset(offset)) = here {
+                        next = next.max(offset.max(0) as u64);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer<Context>, Error> {
+        let unreadable = |error: OpenError| Error::Unreadable {
+            path: self.settings.address(&self.name),
+            reason: error.to_string(),
+        };
+        self.settings.create(Role::Consumer, Context).map_err(unreadable)
+    }
+
+    fn look_up(&self, consumer: &BaseConsumer<Context>) -> Result<(u64, u64), Error> {
+        let found = consumer.fetch_watermarks(&self.name, 0, ANSWER);
+        found
+            .map(|(begin, end)| (begin.max(0) as u64, end.max(0) as u64))
+            .map_err(|error| self.unreadable(&error))
+    }
+
+    fn unreadable(&self, error: &KafkaError) -> Error {
+        Error::Unreadable { path: self.settings.address(&self.name), reason: error.to_string() }
+    }
+
+    fn bounds(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge)
+    )
+}
+
+fn mark(partition: impl std::fmt::Display, offset: impl std::fmt::Display, payload: Option<&[u8]>) -> String {
+    // Of what is there whole or cut, so that both have the same.
+    let payload = payload.unwrap_or_default();
+    let beginning = &payload[..payload.len().min(RAW_BYTES_MAX)];
+    format!("{partition}:{offset} {:016x}", xxh3_64(beginning))
+}
+
+/// The headers that are text.
+fn headers<'a>(message: &'a BorrowedMessage<'_>) -> BTreeMap<&'a str, &'a str> {
+    let all = message.headers().into_iter().flat_map(|headers| headers.iter());
+    all.filter_map(|header| Some((header.key, std::str::from_utf8(header.value?).ok()?))).collect()
+}
+
+/// None if these are not the headers of a letter.
+fn letter(headers: &BTreeMap<&str, &str>, payload: &[u8], raw_bytes_max: usize) -> Option<DeadLetter> {
+    let text = |name| headers.get(name).map(|text| (*text).to_owned());
+    let (source, position) = match text("topic") {
+        Some(topic) => (topic, format!("{}:{}", headers.get("partition")?, headers.get("offset")?)),
+        None => (text("source")?, text("position")?),
+    };
+    let mut raw = Raw::of(payload, raw_bytes_max);
+    raw.bytes = headers.get("bytes")?.parse().ok()?;
+    Some(DeadLetter {
+        code: serde_json::from_value(text("code")?.into()).ok()?,
+        field: text("field"),
+        detail: text("reason")?,
+        source,
+        position,
+        at_ms: headers.get("at_ms")?.parse().ok()?,
+        raw,
+    })
 }

@@ -1,10 +1,11 @@
 //! The log on Kafka: one topic, whose offsets are the log's.
 //!
 //! Reading order: `settings` is the section of the configuration; this file is the [`Log`]; `source` reads,
-//! `sink` appends; [`topics`] makes topics; [`dead_letters`] is where records go that are no events.
+//! `sink` appends; [`topics`] makes topics; [`dead_letters`] is where records go that are no
+//! events.
 //!
 //! - Partitions are assigned by hand and read from the offset that [`Log::read`] is asked for. What Kafka
-//!   remembers for the group is written for dashboards ([`Kafka::commit`]) and never read.
+//!   remembers for the group is written for dashboards ([`Log::commit`]) and never read.
 //! - A key's partition is (murmur2(key) & 0x7fffffff) % partitions, as in Kafka's own clients. Adding
 //!   partitions moves keys: let readers catch up before anything is produced to the new ones.
 //! - Each partition has a queue of its own, bounded in bytes. Where nobody reads, librdkafka pauses fetching
@@ -29,7 +30,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 
 use crate::log::{Error, Log, PARTITIONS_MAX, Position, Read, Record, check};
 use settings::Role;
-pub use settings::Settings;
+pub use settings::{Settings, is_secret};
 use sink::{Outgoing, Sink};
 use source::Source;
 
@@ -145,12 +146,6 @@ impl Kafka {
             watcher: Some(watcher),
         })
     }
-
-    /// Tells Kafka how far the group (`group.id`) is, `next` by partition, for dashboards. Does not wait; what
-    /// goes wrong is logged.
-    pub fn commit(&self, next: &[u64]) {
-        self.source.commit(next);
-    }
 }
 
 impl Drop for Kafka {
@@ -198,6 +193,7 @@ impl Log for Kafka {
         }
         check(records)?;
         self.sink.send(records.iter().map(|record| Outgoing {
+            partition: None,
             key: Some(record.key.as_bytes()),
             payload: Some(&record.payload),
             headers: None,
@@ -222,6 +218,10 @@ impl Log for Kafka {
 
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error> {
         self.source.wait(partition, offset, timeout)
+    }
+
+    fn commit(&self, next: &[u64]) {
+        self.source.commit(next);
     }
 
     fn close(&self) {

@@ -8,7 +8,7 @@ mod layers;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub use layers::{Error, Layer, Loaded, load};
+pub use layers::{Error, Layer, Loaded, load, shown};
 use segue_dataflow::settings::{Neighbours, Recommend};
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ pub struct Dataflow {
 }
 
 /// What is too much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of a request's body.
@@ -74,6 +74,18 @@ pub struct Limits {
     pub appends: usize,
     /// How long a question may take before it is given up, in milliseconds.
     pub answer_ms: u64,
+    /// The share of the last 10,000 records of the log that may be bad, from 0 to 1; more stop the server, as
+    /// then what writes them is wrong.
+    #[serde(deserialize_with = "share")]
+    pub bad_share: f64,
+}
+
+fn share<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(from)?;
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(serde::de::Error::custom(format!("{share} is not a share from 0 to 1"))),
+    }
 }
 
 impl Default for Server {
@@ -97,7 +109,14 @@ impl Default for Dataflow {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body_bytes: 64 << 20, events: 100_000, body_ms: 60_000, appends: 64, answer_ms: 10_000 }
+        Limits {
+            body_bytes: 64 << 20,
+            events: 100_000,
+            body_ms: 60_000,
+            appends: 64,
+            answer_ms: 10_000,
+            bad_share: 0.05,
+        }
     }
 }
 
