@@ -5,6 +5,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLAYLISTS ?= 20000
 PORT ?= 8080
+BENCH_PLAYLISTS ?= 100000,300000
+BENCH_SCRATCH ?= $(or $(TMPDIR),/tmp)
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,8 +40,12 @@ services-down: ## Ends them
 deny: setup ## Licences, sources and (where the database can be fetched) advisories of all dependencies
 	@scripts/deny
 
-soak: ## The long runs: many seeds, many kills
+bench: setup ## Everything measured beside its references; writes docs/benchmarks.md (20 minutes, 15 GB of disk)
+	$(CARGO) bench -p segue-dataflow -p segue-replay
+	$(CARGO) bench -p segue-server --bench whole -- --playlists $(BENCH_PLAYLISTS) --scratch $(BENCH_SCRATCH) --write $(CURDIR)/docs/benchmarks.md
+
+soak: ## The long runs: many seeds, many kills, an hour's worth of edits
 	@scripts/setup tests
 	SEGUE_SOAK=1 $(CARGO) test --release --workspace -- --nocapture
 
-.PHONY: help setup demo build test lint services services-down deny soak
+.PHONY: help setup demo build test lint services services-down deny bench soak

@@ -23,6 +23,7 @@ pub use crate::catalogue::TrackCard;
 pub use board::{Board, Lease};
 pub use plan::Desk;
 pub use round::{Hub, Local, rounds};
+pub use tally::Tally;
 
 use crate::digest::Digest;
 use crate::ids::{PlaylistId, TitleId, TrackId};

@@ -111,18 +111,19 @@ impl Nearest {
                 weights.push(seed_weight(playlists, holding) as i64);
             }
         }
-        let mut sums = Tally::with_room(wanted.len() * self.sample as usize);
-        views.by_track.updates(&wanted.iter().copied(), epoch, |i, playlist, diff| {
-            sums.add(playlist.0, weights[i] * i64::from(diff));
-        });
         let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
         let vote = |(id, sum): (u64, u64)| {
             let playlist = PlaylistId(id);
             let entries = books[(id % books.len() as u64) as usize].get(&playlist, epoch)?.entries;
             Some((playlist, vote(sum, entries))).filter(|(_, vote)| *vote > 0)
         };
-        let others = sums.iter().filter(|(id, _)| Some(PlaylistId(*id)) != self.but);
-        let mut found: Vec<(PlaylistId, u64)> = others.filter_map(vote).collect();
+        let mut found: Vec<(PlaylistId, u64)> = Tally::with(|sums| {
+            views.by_track.updates(&wanted.iter().copied(), epoch, |i, playlist, diff| {
+                sums.add(playlist.0, weights[i] * i64::from(diff));
+            });
+            let others = sums.iter().filter(|(id, _)| Some(PlaylistId(*id)) != self.but);
+            others.filter_map(vote).collect()
+        });
         if let (true, Some(title)) = (wanted.is_empty(), self.title) {
             let titled = views.by_title.values(title, epoch);
             found.extend(titled.into_iter().filter(|p| Some(*p) != self.but).map(|playlist| (playlist, 1)));
@@ -142,12 +143,13 @@ fn totals(views: &Views, epoch: u64) -> Totals {
 
 /// The votes of the playlists' tracks. Linear in entries, so removals are simply subtracted.
 fn votes(views: &Views, playlists: &[(PlaylistId, u64)], epoch: u64) -> Vec<(TrackId, u64)> {
-    let mut sums = Tally::with_room(playlists.len() * 32);
     let keys = playlists.iter().map(|(playlist, _)| (*playlist, TrackId(u64::MAX)));
-    views.by_playlist.updates(&keys, epoch, |i, track, diff| {
-        sums.add(track.0, playlists[i].1 as i64 * i64::from(diff));
-    });
-    sums.iter().map(|(track, votes)| (TrackId(track), votes)).collect()
+    Tally::with(|sums| {
+        views.by_playlist.updates(&keys, epoch, |i, track, diff| {
+            sums.add(track.0, playlists[i].1 as i64 * i64::from(diff));
+        });
+        sums.iter().map(|(track, votes)| (TrackId(track), votes)).collect()
+    })
 }
 
 /// Counts the tracks of the playlists in the sample of `track`.

@@ -64,9 +64,9 @@ impl Recommending {
     ) -> Vec<(TrackId, f64, Source)> {
         let limit = self.wanted.limit;
         let mut taken = self.unwanted.clone();
-        let voted = best(votes.into_iter().filter(|(track, _)| !taken.contains(track)).collect(), limit);
+        let voted = best(votes, limit + taken.len()).into_iter().filter(|(track, _)| !taken.contains(track));
         let mut ranked: Vec<_> =
-            voted.into_iter().map(|(track, votes)| (track, votes as f64 / total as f64, source)).collect();
+            voted.take(limit).map(|(track, votes)| (track, votes as f64 / total as f64, source)).collect();
         if ranked.len() < limit {
             taken.extend(ranked.iter().map(|(track, ..)| *track));
             let mut popularity = here.views.popularity.write();

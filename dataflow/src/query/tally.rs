@@ -3,6 +3,8 @@
 //! A table with open addressing, because ids are random already and nothing is ever taken out: twice as
 //! fast as a general map.
 
+use std::cell::Cell;
+
 /// Sums by id.
 pub struct Tally {
     /// (id, sum); a power of two of them, at most half of them taken. Id 0 stands for a free place.
@@ -12,12 +14,30 @@ pub struct Tally {
     zero: i64,
 }
 
+/// Ids that there is room for from the start: about as many as 500 playlists have distinct tracks.
+const SPARE_IDS: usize = 1 << 15;
+
+thread_local! {
+    /// One tally is in use at a time.
+    static SPARE: Cell<Option<Tally>> = const { Cell::new(None) };
+}
+
 /// Spreads ids of which all low bits, or all high ones, are alike: 2^64 / golden ratio.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Tally {
+    /// Runs `work` with an empty tally, whose memory this thread keeps for the next.
+    pub fn with<T>(work: impl FnOnce(&mut Tally) -> T) -> T {
+        let mut tally = SPARE.take().unwrap_or_else(|| Tally::with_room(SPARE_IDS));
+        let done = work(&mut tally);
+        tally.slots.fill((0, 0));
+        (tally.taken, tally.zero) = (0, 0);
+        SPARE.set(Some(tally));
+        done
+    }
+
     /// With room for so many ids before it grows.
-    pub fn with_room(ids: usize) -> Self {
+    fn with_room(ids: usize) -> Self {
         Tally { slots: vec![(0, 0); (2 * ids).next_power_of_two().max(16)], taken: 0, zero: 0 }
     }
 

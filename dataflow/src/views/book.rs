@@ -52,6 +52,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
     /// The value as-of `epoch`, which must not lie before what is still held.
     pub fn get(&self, key: &K, epoch: u64) -> Option<&V> {
         debug_assert!(epoch >= self.since, "read as-of {epoch}, held from {}", self.since);
+        if self.undo.last_key_value().is_none_or(|(newest, _)| *newest <= epoch) {
+            return self.now.get(key);
+        }
         let replaced = self.undo.range(epoch + 1..).find_map(|(_, old)| old.get(key));
         replaced.map_or_else(|| self.now.get(key), Option::as_ref)
     }

@@ -13,6 +13,9 @@ use crate::table::Table;
 /// Entries of one batch, about.
 const BATCH_ENTRIES: usize = 20_000;
 
+/// Threads that answer questions.
+pub const READERS: usize = 2;
+
 /// How far the engine is, for whoever waits.
 #[derive(Default)]
 pub struct Watch {
@@ -51,7 +54,7 @@ pub struct Loaded {
 fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
     let watch = Arc::new(Watch::default());
     let (epoch_gap, settings) = (Duration::from_millis(5), Settings::default());
-    let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(2) };
+    let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(READERS) };
     let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
     let engine = Engine::start(options, clock, Arc::clone(&watch) as _).map_err(anyhow::Error::msg)?;

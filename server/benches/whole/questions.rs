@@ -1,9 +1,10 @@
 //! Recommendations from the running engine, beside the same over static arrays.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use segue_dataflow::edit::Edit;
@@ -15,7 +16,7 @@ use segue_replay::generate::Edits;
 
 use crate::corpus::{Corpus, SEED};
 use crate::csr::Csr;
-use crate::load::Loaded;
+use crate::load::{Loaded, READERS};
 use crate::table::{Table, ms, quantile};
 
 const LIMIT: usize = 100;
@@ -35,8 +36,6 @@ struct Asker<'a> {
     loaded: &'a Loaded,
     csr: &'a Csr,
     dice: ChaCha8Rng,
-    to: SyncSender<(Instant, Answer)>,
-    answers: Receiver<(Instant, Answer)>,
 }
 
 impl Asker<'_> {
@@ -57,11 +56,16 @@ impl Asker<'_> {
         }
     }
 
-    fn ask(&self, seeds: Vec<TrackId>) -> anyhow::Result<()> {
-        let to = self.to.clone();
+    /// Asks the engine; `told` gets the answer and how long it took.
+    fn ask(
+        &self,
+        seeds: Vec<TrackId>,
+        told: impl FnOnce(Answer, f64) + Send + 'static,
+    ) -> anyhow::Result<()> {
         let question =
             Recommend { seeds: Seeds::Tracks(seeds), title: None, exclude: Vec::new(), limit: LIMIT };
-        let reply = Box::new(move |answer| drop(to.send((Instant::now(), answer))));
+        let began = Instant::now();
+        let reply = Box::new(move |answer| told(answer, began.elapsed().as_secs_f64()));
         Ok(self.loaded.engine.ask(Question::Recommend(question), reply)?)
     }
 
@@ -76,10 +80,11 @@ impl Asker<'_> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let seeds = self.seeds();
-            let began = Instant::now();
-            self.ask(seeds.clone())?;
-            let (at, answer) = self.answers.recv()?;
-            ours.push(at.duration_since(began).as_secs_f64());
+            let (to, told) = sync_channel(1);
+            // Nobody waits for it only if the run has failed.
+            self.ask(seeds.clone(), move |answer, took| to.send((answer, took)).unwrap_or(()))?;
+            let (answer, took) = told.recv()?;
+            ours.push(took);
             let (expected, took) = self.reference(&seeds);
             theirs.push(took);
             let Body::Recommendations(Some(found)) = answer.body else { anyhow::bail!("no recommendations") };
@@ -93,41 +98,50 @@ impl Asker<'_> {
         Ok((ours, theirs))
     }
 
-    /// At a rate, whether or not the last is answered; now and then the reference.
-    fn beside(&mut self) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-        let (mut sent, mut theirs) = (Vec::new(), Vec::new());
-        let (began, mut ours) = (Instant::now(), Vec::new());
+    /// At a rate, whether or not the last is answered; how long each took.
+    fn beside(
+        &mut self,
+        ask: impl Fn(&Self, Vec<TrackId>, SyncSender<f64>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<f64>> {
+        let (began, mut sent) = (Instant::now(), Vec::new());
         let mut due = began;
         while due - began < BESIDE {
             due += Duration::from_secs_f64(-(1.0 - self.dice.random::<f64>()).ln() / QUESTIONS_PER_S);
-            until(due);
             let seeds = self.seeds();
-            let at = Instant::now();
-            let question = Recommend {
-                seeds: Seeds::Tracks(seeds.clone()),
-                title: None,
-                exclude: Vec::new(),
-                limit: LIMIT,
-            };
-            let (took, done) = sync_channel(1);
-            let reply = Box::new(move |_| took.send(at.elapsed().as_secs_f64()).unwrap_or(()));
-            self.loaded.engine.ask(Question::Recommend(question), reply)?;
-            sent.push(done);
-            if sent.len() % 10 == 0 {
-                theirs.push(self.reference(&seeds).1);
+            until(due);
+            let (to, told) = sync_channel(1);
+            ask(self, seeds, to)?;
+            sent.push(told);
+        }
+        Ok(sent.into_iter().map(|told| told.recv()).collect::<Result<_, _>>()?)
+    }
+
+    /// The engine, and then the arrays on as many threads, under the same load.
+    fn both_beside(&mut self) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+        let ours =
+            self.beside(|asker, seeds, to| asker.ask(seeds, move |_, took| to.send(took).unwrap_or(())))?;
+        let (csr, (questions, asked)) =
+            (self.csr, bounded::<(Vec<TrackId>, Instant, SyncSender<f64>)>(1_000));
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                let asked = asked.clone();
+                scope.spawn(move || {
+                    for (seeds, began, to) in asked {
+                        csr.recommend(&seeds, &settings::Recommend::default(), LIMIT);
+                        to.send(began.elapsed().as_secs_f64()).unwrap_or(());
+                    }
+                });
             }
-        }
-        for answer in sent {
-            ours.push(answer.recv()?);
-        }
-        Ok((ours, theirs))
+            let theirs = self.beside(|_, seeds, to| Ok(questions.send((seeds, Instant::now(), to))?));
+            drop(questions);
+            Ok((ours, theirs?))
+        })
     }
 }
 
 pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::Result<()> {
     let csr = Csr::new(corpus.pairs());
-    let (to, answers) = sync_channel(1);
-    let mut asker = Asker { loaded, csr: &csr, dice: ChaCha8Rng::seed_from_u64(5), to, answers };
+    let mut asker = Asker { loaded, csr: &csr, dice: ChaCha8Rng::seed_from_u64(5) };
     asker.alone(100)?;
     let mut row = |what: &str, (ours, theirs): (Vec<f64>, Vec<f64>)| {
         let note = format!(
@@ -140,20 +154,17 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
         table.ratio(&format!("{what}, p90"), quantile(&ours, 0.9), quantile(&theirs, 0.9), 1.5, ms);
         table.note(&note);
     };
-    row(
-        "recommendation, 5 seeds, alone",
-        asker.alone(std::env::var("ALONE").ok().and_then(|n| n.parse().ok()).unwrap_or(ALONE))?,
-    );
+    row("recommendation, 5 seeds, alone", asker.alone(ALONE)?);
     let stop = AtomicBool::new(false);
     let beside = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(corpus, loaded, &stop));
-        let beside = asker.beside();
+        let beside = asker.both_beside();
         stop.store(true, Ordering::Relaxed);
         let fed = feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         loaded.watch.wait(loaded.next + fed);
         beside
     })?;
-    row("… 300 a second beside 2,000 events/s", beside);
+    row("… both at 300 a second beside 2,000 events/s", beside);
     Ok(())
 }
 
