@@ -29,7 +29,7 @@ struct Recent {
 #[error(
     "more than {most} of the last {WINDOW} records of the log are no events, the last at {position} ({rejection}): \
      this is no stray record, but what writes them is wrong, or this version of segue too old. Reading has \
-     stopped there and nothing was lost. `segue dead-letters list` shows those before it. Mend the writer or \
+     stopped there and nothing was lost. `segue dead-letters list` shows them. Mend the writer or \
      start the version that knows them; to pass over them, start with SEGUE__LIMITS__BAD_SHARE=1"
 )]
 pub struct Broken {

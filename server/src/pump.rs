@@ -95,13 +95,14 @@ impl Pumps {
                     Err(rejection) => bad.push((place, position, rejection)),
                 }
             }
-            self.breaker.read(records.len(), &bad)?;
+            let broken = self.breaker.read(records.len(), &bad);
             let letters = bad.into_iter().map(|(place, position, rejection)| {
                 let Rejection { code, field, detail } = rejection;
                 let Stored { key, payload, .. } = &records[place];
                 refused(code, &field, detail, Origin::Log(position), key.clone(), payload.clone())
             });
             self.letterbox.write(letters.collect::<Vec<Refused>>())?;
+            broken?;
             offset = next;
             if self.engine.feed(batch).is_err() {
                 return Ok(()); // the engine has stopped

@@ -131,8 +131,9 @@ pub async fn start(config: Config, ready_file: Option<&Path>) -> Result<Running,
     });
     let (reader, ended) = (Arc::clone(&service), stopped.clone());
     tokio::spawn(async move {
+        let mut told = Vec::new();
         while tokio::time::timeout(COMMIT, once(ended.clone())).await.is_err() {
-            reader.commit();
+            reader.commit(&mut told);
         }
     });
     let api_task = tokio::spawn(api_server);

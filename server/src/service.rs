@@ -209,11 +209,12 @@ impl Service {
         ends.map(|(p, end)| (end, progress.next.get(p).copied().unwrap_or(0))).collect()
     }
 
-    /// Tells the log's dashboards how far answers are.
-    pub fn commit(&self) {
+    /// Tells the log's dashboards how far answers are, unless that is what they were `told` last.
+    pub fn commit(&self, told: &mut Vec<u64>) {
         let next = self.progress.borrow().next.clone();
-        if !next.is_empty() {
+        if next != *told {
             self.log.commit(&next);
+            *told = next;
         }
     }
 
@@ -224,6 +225,7 @@ impl Service {
     pub fn stop(&self) -> Result<(), String> {
         self.health.stopping();
         self.letterbox.hurry();
+        self.commit(&mut Vec::new());
         self.log.close();
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));

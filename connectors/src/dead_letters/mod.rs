@@ -77,7 +77,7 @@ impl DeadLetters {
         raw_bytes_max: usize,
     ) -> Result<Vec<(u64, DeadLetter)>, Error> {
         let mut letters = Vec::new();
-        let mut more = |number, letter| {
+        let more = |number, letter| {
             if letters.len() < limit {
                 letters.push((number, letter));
             }
@@ -85,7 +85,7 @@ impl DeadLetters {
         };
         match self {
             DeadLetters::Topic(topic) => topic.each(from, raw_bytes_max, more)?,
-            DeadLetters::Log { .. } => self.each(from, &mut more)?,
+            DeadLetters::Log { log, path } => each(&**log, path, from, more)?,
         }
         Ok(letters)
     }
@@ -111,40 +111,17 @@ impl DeadLetters {
             position: String,
         }
         let mut marks = HashSet::new();
-        match self {
+        let (log, path) = match self {
             DeadLetters::Topic(topic) => return topic.marks(),
-            DeadLetters::Log { .. } => self.each(0, |_, from: From| {
-                if from.source == "log" {
-                    marks.insert(from.position);
-                }
-                true
-            })?,
-        }
-        Ok(marks)
-    }
-
-    /// Shows letters of a log with their numbers, from number `from` on, as long as `show` wants more.
-    fn each<T: DeserializeOwned>(
-        &self,
-        from: u64,
-        mut show: impl FnMut(u64, T) -> bool,
-    ) -> Result<(), Error> {
-        let DeadLetters::Log { log, path } = self else { return Ok(()) };
-        let (mut next, end) = (from, self.count()?);
-        while next < end {
-            for Stored { offset, payload, .. } in log.read(0, next, READ_BYTES)?.records {
-                let payload = payload.unwrap_or_default();
-                let letter = serde_json::from_slice(&payload).map_err(|error| Error::Corrupt {
-                    path: path.clone(),
-                    detail: format!("dead letter {offset}: {error}"),
-                })?;
-                if !show(offset, letter) {
-                    return Ok(());
-                }
-                next = offset + 1;
+            DeadLetters::Log { log, path } => (log, path),
+        };
+        each(&**log, path, 0, |_, from: From| {
+            if from.source == "log" {
+                marks.insert(from.position);
             }
-        }
-        Ok(())
+            true
+        })?;
+        Ok(marks)
     }
 
     /// How many letters there are.
@@ -157,4 +134,26 @@ impl DeadLetters {
             DeadLetters::Topic(topic) => topic.count(),
         }
     }
+}
+
+/// Shows letters of a log with their numbers, from number `from` on, as long as `show` wants more.
+fn each<T: DeserializeOwned>(
+    log: &dyn Log,
+    path: &Path,
+    from: u64,
+    mut show: impl FnMut(u64, T) -> bool,
+) -> Result<(), Error> {
+    let (mut next, end) = (from, log.end(0)?);
+    while next < end {
+        for Stored { offset, payload, .. } in log.read(0, next, READ_BYTES)?.records {
+            let letter = serde_json::from_slice(&payload.unwrap_or_default()).map_err(|error| {
+                Error::Corrupt { path: path.to_owned(), detail: format!("dead letter {offset}: {error}") }
+            })?;
+            if !show(offset, letter) {
+                return Ok(());
+            }
+            next = offset + 1;
+        }
+    }
+    Ok(())
 }

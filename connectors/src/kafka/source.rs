@@ -13,7 +13,8 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::{ANSWER, Context, Shared};
+use super::watch::{PATIENCE, Shared};
+use super::{ANSWER, Context};
 use crate::log::{Error, Position, Read, Stored};
 
 /// How long a wait goes without looking whether the log was closed or the position moved.
@@ -111,6 +112,9 @@ impl Source {
     }
 
     fn check(&self, partition: u32) -> Result<(), Error> {
+        if let Some(other) = self.shared.other.get() {
+            return Err(other.clone());
+        }
         let partitions = self.shared.partitions.load(Ordering::SeqCst);
         if partition < partitions { Ok(()) } else { Err(Error::NoPartition { partition, partitions }) }
     }
@@ -235,7 +239,7 @@ pub(super) fn ends(consumer: &BaseConsumer<Context>, shared: &Shared) -> Result<
     for partition in 0..partitions {
         list.add_partition_offset(&shared.topic, partition as i32, Offset::End)?;
     }
-    let found = consumer.offsets_for_times(list, ANSWER)?;
+    let found = consumer.offsets_for_times(list, PATIENCE)?;
     let mut ends = vec![0; partitions as usize];
     for element in found.elements() {
         element.error()?;

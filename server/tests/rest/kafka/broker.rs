@@ -62,7 +62,7 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
         stop.store(true, Ordering::SeqCst);
         assert!(killed.is_ok());
     });
-    let log = String::from_utf8(Topic::consume(&topic, "flow", "%s\n")).unwrap();
+    let log = String::from_utf8(topic.consume("flow", "%s\n")).unwrap();
     let there: BTreeSet<&str> = log.lines().collect();
     let acknowledged = acknowledged.into_inner().unwrap();
     let missing: Vec<_> = acknowledged.iter().filter(|event| !there.contains(&***event)).collect();
@@ -72,4 +72,7 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
     let state = reached(&server, log.lines().count() as u64);
     assert_eq!((&state["digest"], &state["entries"]), (&json!(twin.digest()), &json!(twin.entries())));
     assert_eq!(server.admin("/readyz").status, 200);
+    // It ends when told to, whoever is away.
+    broker.stop();
+    assert_eq!(server.stop(), Some(0));
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
 
+use rdkafka::admin::{NewTopic, TopicReplication};
 use serde_json::{Value, json};
 
 use super::{Topic, added, line, reached};
-use crate::harness::{Server, segue};
+use crate::harness::{Server, segue, until};
 use crate::twin::Twin;
 
 /// Of each kind.
@@ -61,7 +62,7 @@ fn poison_from_another_client_is_dead_lettered_to_the_last_record() {
         }
     }
     topic.produce(&lines, &[]);
-    let all = || Topic::consume(&topic, &topic.dead_letters(), "%k %h\n");
+    let all = || topic.consume(&topic.dead_letters(), "%k %h\n");
     let server = Server::start_with(folder.path(), &topic.variables());
     for round in 0..2 {
         let state = reached(&server, RECORDS as u64);
@@ -97,6 +98,29 @@ fn poison_from_another_client_is_dead_lettered_to_the_last_record() {
         seen += 1;
     }
     assert_eq!(seen, 120);
+}
+
+#[test]
+fn no_record_is_read_past_a_letter_that_is_not_written() {
+    let topic = Topic::new("unwritten", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &topic.variables());
+    topic.delete(&topic.dead_letters());
+    topic.produce(&[b"p\tno event\n", &*line(&added("p", "t"))].concat(), &[]);
+    let told = until("it is told", || {
+        let told = server.admin("/readyz").body["checks"]["log"].as_str()?.to_owned();
+        (told != "ok").then_some(told)
+    });
+    assert!(
+        told.starts_with("dead letters are not written yet, and no record after them is read: "),
+        "{told}"
+    );
+    assert_eq!(server.state()["entries"], 0, "questions are answered");
+    let dead_letters = topic.dead_letters();
+    topic.make(&NewTopic::new(&dead_letters, 1, TopicReplication::Fixed(1)));
+    assert_eq!(reached(&server, 2)["entries"], 1);
+    assert_eq!(topic.consume(&dead_letters, "%s\n"), b"no event\n");
+    until("readiness", || (server.admin("/readyz").status == 200).then_some(()));
 }
 
 #[test]

@@ -4,13 +4,14 @@ mod broker;
 mod dead_letters;
 mod events;
 mod topic;
+mod unseen;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use serde_json::{Value, json};
 
@@ -34,6 +35,35 @@ impl Topic {
     pub fn on(broker: &Broker, name: &'static str, partitions: u32) -> Self {
         broker.topic(name, partitions);
         Topic { name, address: broker.address.clone() }
+    }
+
+    /// Made with these configurations.
+    pub fn with(name: &'static str, configurations: &[(&str, &str)]) -> Self {
+        let topic = Topic { name, address: SHARED.address.clone() };
+        let new = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        topic.make(&configurations.iter().fold(new, |new, (key, value)| new.set(key, value)));
+        topic
+    }
+
+    /// As soon as its name is free.
+    pub fn make(&self, new: &NewTopic<'_>) {
+        let (admin, options) = self.admin();
+        until("the name is free", || {
+            pollster::block_on(admin.create_topics([new], &options)).unwrap()[0].as_ref().ok().map(drop)
+        });
+    }
+
+    pub fn delete(&self, topic: &str) {
+        let (admin, options) = self.admin();
+        pollster::block_on(admin.delete_topics(&[topic], &options)).unwrap()[0].as_ref().unwrap();
+    }
+
+    /// A client of Kafka's that is not segue.
+    pub fn client(&self, properties: &[(&str, &str)]) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &self.address);
+        client.extend(properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        client
     }
 
     /// What the server is told.
@@ -61,8 +91,8 @@ impl Topic {
     }
 
     /// All records of a topic in this format, by partition in order.
-    pub fn consume(topic: &Topic, name: &str, format: &str) -> Vec<u8> {
-        let read = topic.kcat(name, &["-C", "-e", "-q", "-o", "beginning", "-f", format]).output();
+    pub fn consume(&self, topic: &str, format: &str) -> Vec<u8> {
+        let read = self.kcat(topic, &["-C", "-e", "-q", "-o", "beginning", "-f", format]).output();
         let read = read.expect("kcat");
         assert!(read.status.success());
         read.stdout
@@ -73,7 +103,7 @@ impl Topic {
     }
 
     pub fn admin(&self) -> (AdminClient<DefaultClientContext>, AdminOptions) {
-        let admin = ClientConfig::new().set("bootstrap.servers", &self.address).create().unwrap();
+        let admin = self.client(&[]).create().unwrap();
         let patience = Some(std::time::Duration::from_secs(30));
         (admin, AdminOptions::new().operation_timeout(patience).request_timeout(patience))
     }

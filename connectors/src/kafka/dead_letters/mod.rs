@@ -1,24 +1,23 @@
 //! The dead-letter topic: records that were no events, as they were, with where they came from and why.
 //!
 //! All go to partition 0, so that a letter's number is its offset. The value is the record's payload, byte for
-//! byte, and the key its key. Headers, all text: `topic`, `partition`, `offset` of a record of the log,
-//! otherwise `source` and `position`; `code` for programs, `field` if it is one, `reason` for people; `at_ms`;
-//! `bytes`, the length of the record: where the topic does not take so many, the value is its beginning.
+//! byte, and the key its key; the rest stands in [`headers`].
 
-use std::collections::{BTreeMap, HashSet};
+mod headers;
+
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::settings::Role;
 use super::sink::{Outgoing, Sink};
 use super::{ANSWER, Context, OpenError, Settings, topics};
-use crate::dead_letters::{DeadLetter, Origin, RAW_BYTES_MAX, Raw, Refused, cut};
+use crate::dead_letters::{DeadLetter, Origin, RAW_BYTES_MAX, Refused};
 use crate::log::{Error, Position};
 
 /// How long a letter waits for a broker that is away, unless the user says otherwise: whoever writes it looks
@@ -112,26 +111,8 @@ impl DeadLetterTopic {
             partition: Some(0),
             key: refused.key.as_deref().map(keep),
             payload: refused.payload.as_deref().map(keep),
-            headers: Some(self.headers(refused)),
+            headers: Some(headers::of(refused, &self.settings.topic)),
         }
-    }
-
-    fn headers(&self, refused: &Refused) -> OwnedHeaders {
-        let mut all = match &refused.origin {
-            Origin::Log(Position { partition, offset }) => vec![
-                ("topic", self.settings.topic.clone()),
-                ("partition", partition.to_string()),
-                ("offset", offset.to_string()),
-            ],
-            Origin::Sent { source, position } => vec![("source", cut(source)), ("position", cut(position))],
-        };
-        all.push(("code", refused.code.to_string()));
-        all.extend(refused.field.as_deref().map(|field| ("field", cut(field))));
-        all.push(("reason", cut(&refused.detail)));
-        all.push(("at_ms", refused.at_ms.to_string()));
-        all.push(("bytes", refused.payload.as_ref().map_or(0, bytes::Bytes::len).to_string()));
-        let into = OwnedHeaders::new_with_capacity(all.len());
-        all.iter().fold(into, |into, (key, value)| into.insert(Header { key, value: Some(value) }))
     }
 
     /// How many records the topic has, as far as this process knows: what was there when it first looked, and
@@ -169,27 +150,28 @@ impl DeadLetterTopic {
         mut show: impl FnMut(u64, DeadLetter) -> bool,
     ) -> Result<(), Error> {
         self.read(from, |message| {
-            let letter = letter(&headers(message), message.payload().unwrap_or_default(), raw_bytes_max);
+            let payload = message.payload().unwrap_or_default();
+            let letter = headers::letter(&headers::read(message), payload, raw_bytes_max);
             letter.is_none_or(|letter| show(message.offset().max(0) as u64, letter))
         })
     }
 
-    /// Position and content: positions come again where a topic was made again.
+    /// What tells a record of the log from all others.
     pub(crate) fn mark(&self, refused: &Refused) -> Option<String> {
         let Origin::Log(Position { partition, offset }) = refused.origin else { return None };
-        Some(mark(partition, offset, refused.payload.as_deref()))
+        Some(headers::mark(partition, offset, refused.payload.as_deref()))
     }
 
     /// The marks of all letters of the topic of the events.
     pub(crate) fn marks(&self) -> Result<HashSet<String>, Error> {
         let mut marks = HashSet::new();
         self.read(0, |message| {
-            let headers = headers(message);
+            let headers = headers::read(message);
             if let (Some(topic), Some(partition), Some(offset)) =
                 (headers.get("topic"), headers.get("partition"), headers.get("offset"))
                 && *topic == self.settings.topic
             {
-                marks.insert(mark(partition, offset, message.payload()));
+                marks.insert(headers::mark(partition, offset, message.payload()));
             }
             true
         })?;
@@ -263,37 +245,4 @@ fn is_too_large(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge)
     )
-}
-
-fn mark(partition: impl std::fmt::Display, offset: impl std::fmt::Display, payload: Option<&[u8]>) -> String {
-    // Of what is there whole or cut, so that both have the same.
-    let payload = payload.unwrap_or_default();
-    let beginning = &payload[..payload.len().min(RAW_BYTES_MAX)];
-    format!("{partition}:{offset} {:016x}", xxh3_64(beginning))
-}
-
-/// The headers that are text.
-fn headers<'a>(message: &'a BorrowedMessage<'_>) -> BTreeMap<&'a str, &'a str> {
-    let all = message.headers().into_iter().flat_map(|headers| headers.iter());
-    all.filter_map(|header| Some((header.key, std::str::from_utf8(header.value?).ok()?))).collect()
-}
-
-/// None if these are not the headers of a letter.
-fn letter(headers: &BTreeMap<&str, &str>, payload: &[u8], raw_bytes_max: usize) -> Option<DeadLetter> {
-    let text = |name| headers.get(name).map(|text| (*text).to_owned());
-    let (source, position) = match text("topic") {
-        Some(topic) => (topic, format!("{}:{}", headers.get("partition")?, headers.get("offset")?)),
-        None => (text("source")?, text("position")?),
-    };
-    let mut raw = Raw::of(payload, raw_bytes_max);
-    raw.bytes = headers.get("bytes")?.parse().ok()?;
-    Some(DeadLetter {
-        code: serde_json::from_value(text("code")?.into()).ok()?,
-        field: text("field"),
-        detail: text("reason")?,
-        source,
-        position,
-        at_ms: headers.get("at_ms")?.parse().ok()?,
-        raw,
-    })
 }
