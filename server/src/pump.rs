@@ -41,7 +41,7 @@ pub struct Pumps {
 /// Why a pump has ended.
 #[derive(Debug, thiserror::Error)]
 enum End {
-    #[error("the log: {0}")]
+    #[error(transparent)]
     Log(#[from] Error),
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -67,7 +67,7 @@ impl Pumps {
             };
             match pumps.run(partition, &mut follow) {
                 Ok(()) | Err(End::Log(Error::Closed)) => {}
-                Err(end) => pumps.health.fail(format!("reading partition {partition} of {end}")),
+                Err(end) => pumps.health.fail(format!("reading partition {partition} of the log: {end}")),
             }
             drop(following.map(JoinHandle::join));
         })

@@ -6,20 +6,17 @@
 //! left takes its place.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::Message;
+use rdkafka::consumer::BaseConsumer;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::scan::scan;
 use super::settings::Role;
 use super::watch::PATIENCE;
 use super::{Context, OpenError, Settings};
 use crate::log::{Error, Landmark, Position};
 
-/// How long to wait for a record before looking whether there is one.
-const SLICE: Duration = Duration::from_millis(100);
 /// One record is wanted, no more than its batch.
 const SMALL: [(&str, &str); 2] = [("queued.min.messages", "1"), ("fetch.message.max.bytes", "1024")];
 
@@ -63,42 +60,15 @@ impl Surveyor {
 
     /// The end of a partition, and its first record that is not before this position.
     fn first(&self, from: Position) -> Result<(u64, Option<Landmark>), Error> {
-        self.try_first(from)
-            .map_err(|error| Error::Unreadable { path: self.address.clone(), reason: error.to_string() })
-    }
-
-    fn try_first(&self, from: Position) -> Result<(u64, Option<Landmark>), KafkaError> {
-        let begun = Instant::now();
-        let partition = from.partition as i32;
-        let (begin, end) = self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE)?;
-        let mut next = begin.max(from.offset as i64);
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&self.topic, partition, Offset::Offset(next))?;
-        self.consumer.assign(&list)?;
         let mut found = None;
-        while found.is_none() && next < end {
-            if begun.elapsed() > PATIENCE {
-                return Err(KafkaError::MessageConsumption(Code::OperationTimedOut));
-            }
-            match self.consumer.poll(SLICE) {
-                Some(Ok(message)) => {
-                    let position = Position { offset: message.offset().max(0) as u64, ..from };
-                    found = Some(Landmark { position, hash: hash(&message) });
-                }
-                // It comes back by itself, or takes too long.
-                Some(Err(error)) => tracing::debug!("{}: {error}", self.address.display()),
-                // Marks of transactions are no records.
-                None => {
-                    let positions = self.consumer.position().unwrap_or_default();
-                    let here = positions.find_partition(&self.topic, partition).map(|here| here.offset());
-                    if let Some(Offset::Offset(offset)) = here {
-                        next = next.max(offset);
-                    }
-                }
-            }
-        }
-        self.consumer.unassign()?;
-        Ok((end.max(0) as u64, found))
+        let scanned = scan(&self.consumer, &self.topic, from, PATIENCE, |message| {
+            let position = Position { offset: message.offset().max(0) as u64, ..from };
+            found = Some(Landmark { position, hash: hash(message) });
+            false
+        });
+        let end = scanned
+            .map_err(|error| Error::Unreadable { path: self.address.clone(), reason: error.to_string() })?;
+        Ok((end, found))
     }
 }
 

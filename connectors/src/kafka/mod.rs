@@ -16,6 +16,7 @@
 
 pub mod dead_letters;
 mod landmark;
+mod scan;
 mod settings;
 mod sink;
 mod source;
@@ -86,8 +87,9 @@ pub enum OpenError {
 pub(crate) struct Context;
 
 impl ClientContext for Context {
+    /// librdkafka's own log says it too, and less often.
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {error}: {reason}");
+        tracing::debug!("kafka: {error}: {reason}");
     }
 }
 

@@ -181,8 +181,9 @@ struct Ticket {
 struct Deliveries;
 
 impl ClientContext for Deliveries {
+    /// librdkafka's own log says it too, and less often.
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {error}: {reason}");
+        tracing::debug!("kafka: {error}: {reason}");
     }
 }
 

@@ -103,7 +103,9 @@ fn aborted_records_never_show_and_open_ones_not_yet() {
         drain(&log, 0, 3).ok().filter(|(records, _)| records.len() == 3)
     });
     assert_eq!(texts(&records), ["one", "two", "three"]);
-    assert_eq!(records.iter().map(|stored| stored.offset).collect::<Vec<_>>(), [3, 4, 8]);
+    // The last mark comes when the broker gets to it: before "three" or behind.
+    let offsets: Vec<_> = records.iter().map(|stored| stored.offset).collect();
+    assert!(offsets == [3, 4, 8] || offsets == [3, 4, 7], "{offsets:?}");
     assert_eq!(next, 9);
     // From the start, and from the middle of what was aborted.
     for from in [0, 1] {

@@ -59,8 +59,10 @@ fn a_topic_that_was_made_again_is_another_log() {
 #[test]
 fn a_topic_that_is_gone_is_told() {
     let (mut settings, _) = filled("gone");
-    // Nobody takes what is appended then: no need to wait for long.
-    settings.properties.insert("message.timeout.ms".to_owned(), "1000".to_owned());
+    // Nobody takes what is appended then, and nobody makes the topic again: no need to wait for long.
+    for name in ["message.timeout.ms", "topic.metadata.propagation.max.ms"] {
+        settings.properties.insert(name.to_owned(), "1000".to_owned());
+    }
     let log = open(&settings);
     assert_eq!(drain(&log, 0, 0).unwrap().1, 5);
     delete(&settings);

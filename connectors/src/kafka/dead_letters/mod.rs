@@ -7,15 +7,14 @@ mod headers;
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
 
+use super::scan::scan;
 use super::settings::Role;
-use super::sink::{Outgoing, Sink};
+use super::sink::{Outgoing, Sent, Sink};
 use super::{ANSWER, Context, OpenError, Settings, topics};
 use crate::dead_letters::{DeadLetter, Origin, RAW_BYTES_MAX, Refused};
 use crate::log::{Error, Position};
@@ -23,8 +22,6 @@ use crate::log::{Error, Position};
 /// How long a letter waits for a broker that is away, unless the user says otherwise: whoever writes it looks
 /// then whether it is time to stop, and tries again.
 const TIMEOUT_MS: &str = "5000";
-/// How long to wait for a record before looking whether there is one.
-const SLICE: Duration = Duration::from_millis(100);
 
 /// The dead-letter topic.
 pub struct DeadLetterTopic {
@@ -79,30 +76,36 @@ impl DeadLetterTopic {
     /// [`Error::NotAppended`], [`Error::MaybeAppended`]: try again; a reader of the dead-letter topic tells
     /// doubles by their `partition` and `offset`.
     pub fn push(&self, letters: &mut Vec<Refused>) -> Result<(), Error> {
-        let mut are_cut = vec![false; letters.len()];
-        loop {
-            let records =
-                letters.iter().zip(&are_cut).map(|(refused, is_cut)| self.outgoing(refused, *is_cut));
-            let sent = self.sink.deliver(records);
-            let (mut left, mut progress) = (Vec::new(), false);
-            for ((refused, is_cut), sent) in std::mem::take(letters).into_iter().zip(&are_cut).zip(&sent) {
-                let too_large = matches!(sent, Some(Err(error)) if is_too_large(error));
-                if let Some(Ok(position)) = sent {
-                    self.written(position.offset);
-                    progress = true;
-                } else {
-                    progress |= too_large && !is_cut;
-                    left.push((refused, is_cut | too_large));
-                }
-            }
-            (*letters, are_cut) = left.into_iter().unzip();
-            if letters.is_empty() {
-                return Ok(());
-            }
-            if !progress {
-                return self.sink.all(sent).map(drop);
+        let sent = self.sink.deliver(letters.iter().map(|refused| self.outgoing(refused, false)));
+        let is_there = |sent: &Sent| matches!(sent, Some(Ok(_)));
+        sent.iter().flatten().flatten().for_each(|position| self.written(position.offset));
+        let mut each = sent.iter();
+        letters.retain(|_| !each.next().is_some_and(is_there));
+        if !sent.iter().any(is_too_large) {
+            return self.sink.all(sent).map(drop);
+        }
+        // One that is too large takes its batch with it.
+        let mut left = std::mem::take(letters).into_iter();
+        while let Some(refused) = left.next() {
+            if let Err(error) = self.push_alone(&refused) {
+                letters.push(refused);
+                letters.extend(left);
+                return Err(error);
             }
         }
+        Ok(())
+    }
+
+    /// Whole if the topic takes it, otherwise its beginning.
+    fn push_alone(&self, refused: &Refused) -> Result<(), Error> {
+        let send = |is_cut| self.sink.deliver(std::iter::once(self.outgoing(refused, is_cut)));
+        let mut sent = send(false);
+        if sent.iter().any(is_too_large) {
+            sent = send(true);
+        }
+        let positions = self.sink.all(sent)?;
+        positions.iter().for_each(|position| self.written(position.offset));
+        Ok(())
     }
 
     fn outgoing<'a>(&self, refused: &'a Refused, is_cut: bool) -> Outgoing<'a> {
@@ -178,42 +181,10 @@ impl DeadLetterTopic {
         Ok(marks)
     }
 
-    fn read(&self, from: u64, mut show: impl FnMut(&BorrowedMessage<'_>) -> bool) -> Result<(), Error> {
-        let consumer = self.consumer()?;
-        let (begin, end) = self.look_up(&consumer)?;
-        let mut next = from.max(begin);
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&self.name, 0, Offset::Offset(next as i64))
-            .and_then(|()| consumer.assign(&list))
-            .map_err(|error| self.unreadable(&error))?;
-        let mut heard = Instant::now();
-        while next < end {
-            match consumer.poll(SLICE) {
-                Some(Ok(message)) => {
-                    (next, heard) = (message.offset().max(0) as u64 + 1, Instant::now());
-                    if !show(&message) {
-                        return Ok(());
-                    }
-                }
-                failed if heard.elapsed() > ANSWER => {
-                    let error = failed.and_then(Result::err);
-                    return Err(self.unreadable(
-                        &error.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut)),
-                    ));
-                }
-                // It comes back by itself.
-                Some(Err(error)) => tracing::debug!("{}: {error}", self.name),
-                // Marks of transactions are no records.
-                None => {
-                    let positions = consumer.position().unwrap_or_default();
-                    let here = positions.find_partition(&self.name, 0).map(|here| here.offset());
-                    if let Some(Offset::Offset(offset)) = here {
-                        next = next.max(offset.max(0) as u64);
-                    }
-                }
-            }
-        }
-        Ok(())
+    fn read(&self, from: u64, show: impl FnMut(&BorrowedMessage<'_>) -> bool) -> Result<(), Error> {
+        let from = Position { partition: 0, offset: from };
+        let scanned = scan(&self.consumer()?, &self.name, from, ANSWER, show);
+        scanned.map(drop).map_err(|error| self.unreadable(&error))
     }
 
     fn consumer(&self) -> Result<BaseConsumer<Context>, Error> {
@@ -240,9 +211,7 @@ impl DeadLetterTopic {
     }
 }
 
-fn is_too_large(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge)
-    )
+fn is_too_large(sent: &Sent) -> bool {
+    let code = sent.as_ref().and_then(|sent| sent.as_ref().err()).and_then(KafkaError::rdkafka_error_code);
+    matches!(code, Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge))
 }
