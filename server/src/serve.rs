@@ -16,7 +16,7 @@ use crate::service::{Service, StartError};
 use crate::{http, metrics};
 
 /// How often the log's dashboards are told how far answers are.
-const COMMIT: Duration = Duration::from_secs(5);
+const COMMIT: Duration = Duration::from_secs(1);
 
 /// Why serving did not begin, or did not end well.
 #[derive(Debug, thiserror::Error)]

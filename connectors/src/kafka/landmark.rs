@@ -7,8 +7,8 @@
 
 use std::path::PathBuf;
 
-use rdkafka::Message;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::scan::scan;
@@ -17,10 +17,17 @@ use super::watch::PATIENCE;
 use super::{Context, OpenError, Settings};
 use crate::log::{Error, Landmark, Position};
 
-/// One record is wanted, no more than its batch.
-const SMALL: [(&str, &str); 2] = [("queued.min.messages", "1"), ("fetch.message.max.bytes", "1024")];
+/// One record is wanted, no more than its batch; and a commit whose broker is away holds up the end of its client
+/// for as long as these say, a few times.
+const SMALL: [(&str, &str); 5] = [
+    ("queued.min.messages", "1"),
+    ("fetch.message.max.bytes", "1024"),
+    ("fetch.wait.max.ms", "100"),
+    ("socket.timeout.ms", "2000"),
+    ("session.timeout.ms", "2000"),
+];
 
-/// Looks at single records, beside the reader.
+/// Looks at single records and commits offsets, beside the reader.
 pub(super) struct Surveyor {
     consumer: BaseConsumer<Context>,
     topic: String,
@@ -56,6 +63,17 @@ impl Surveyor {
             return Err(Error::OtherLog { path: self.address.clone(), position: known.position });
         }
         Ok(found)
+    }
+
+    /// Writes the group's offsets, by partition. Does not wait.
+    pub(super) fn commit(&self, next: &[u64]) {
+        let mut offsets = TopicPartitionList::with_capacity(next.len());
+        let added = next.iter().enumerate().try_for_each(|(partition, next)| {
+            offsets.add_partition_offset(&self.topic, partition as i32, Offset::Offset(*next as i64))
+        });
+        if let Err(error) = added.and_then(|()| self.consumer.commit(&offsets, CommitMode::Async)) {
+            tracing::warn!("{}: the group's offsets were not written: {error}", self.address.display());
+        }
     }
 
     /// The end of a partition, and its first record that is not before this position.

@@ -186,7 +186,7 @@ impl Log for Kafka {
     }
 
     fn commit(&self, next: &[u64]) {
-        self.source.commit(next);
+        *lock(&self.shared.uncommitted) = Some(next.to_vec());
     }
 
     fn landmark(&self) -> Option<Landmark> {

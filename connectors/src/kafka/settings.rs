@@ -57,10 +57,8 @@ const FIXED: [(&str, &str, &str); 9] = [
 ];
 
 /// What each client starts from; properties of the user's win.
-const CONSUMER: [(&str, &str); 9] = [
+const CONSUMER: [(&str, &str); 8] = [
     ("group.id", "segue"),
-    // No group is joined, but closing waits so long for a commit whose broker is away.
-    ("session.timeout.ms", "3000"),
     // Memory: per partition, what is queued plus one fetch.
     ("queued.max.messages.kbytes", "8192"),
     ("queued.min.messages", "20000"),

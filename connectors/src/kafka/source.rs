@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
@@ -80,7 +80,11 @@ impl Source {
                 }
             }
             if self.shared.closed.load(Ordering::SeqCst) {
-                return if self.bounds(partition)?.1 > offset { Ok(true) } else { Err(Error::Closed) };
+                return if self.bounds_within(partition, PATIENCE)?.1 > offset {
+                    Ok(true)
+                } else {
+                    Err(Error::Closed)
+                };
             }
             if left.is_zero() {
                 return Ok(false);
@@ -90,24 +94,15 @@ impl Source {
 
     /// Begin and end of a partition, asked of the broker. The end is that of what is committed.
     pub(super) fn bounds(&self, partition: u32) -> Result<(u64, u64), Error> {
+        self.bounds_within(partition, ANSWER)
+    }
+
+    fn bounds_within(&self, partition: u32, patience: Duration) -> Result<(u64, u64), Error> {
         self.check(partition)?;
-        match self.consumer.fetch_watermarks(&self.shared.topic, partition as i32, ANSWER) {
+        match self.consumer.fetch_watermarks(&self.shared.topic, partition as i32, patience) {
             Ok((low, high)) => Ok((low.max(0) as u64, high.max(0) as u64)),
             Err(error) if is_unknown_topic(&error) => Err(self.no_topic(&error)),
             Err(error) => Err(self.unreadable(&error)),
-        }
-    }
-
-    pub(super) fn commit(&self, next: &[u64]) {
-        let mut offsets = TopicPartitionList::with_capacity(next.len());
-        for (partition, next) in next.iter().enumerate() {
-            let offset = Offset::Offset(*next as i64);
-            if let Err(error) = offsets.add_partition_offset(&self.shared.topic, partition as i32, offset) {
-                tracing::warn!("kafka: offset {partition}:{next} cannot be committed: {error}");
-            }
-        }
-        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
-            tracing::warn!("kafka: {error}");
         }
     }
 

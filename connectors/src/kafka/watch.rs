@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) landmark: Mutex<Option<Landmark>>,
     /// Set once it is known to be another topic.
     pub(super) other: OnceLock<Error>,
+    /// How far the reader is, by partition, until the group's offsets say so.
+    pub(super) uncommitted: Mutex<Option<Vec<u64>>>,
     pub(super) closed: AtomicBool,
 }
 
@@ -43,6 +45,7 @@ impl Shared {
             ends: Mutex::default(),
             landmark: Mutex::default(),
             other: OnceLock::new(),
+            uncommitted: Mutex::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -50,6 +53,7 @@ impl Shared {
 
 /// Serves librdkafka's events, and looks at the topic now and then, until the log is closed.
 pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: &Surveyor, shared: &Shared) {
+    let mut is_away = false;
     let (mut looked, mut surveyed): (Option<Instant>, Option<Instant>) = (None, None);
     while !shared.closed.load(Ordering::SeqCst) {
         // Records do not come here: each partition has its queue.
@@ -67,13 +71,25 @@ pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: &Surveyor, share
                 tracing::info!("{}: {there} partitions, {before} before", shared.address.display());
             }
         }
-        let Ok(ends) = source::ends(consumer, shared) else { continue };
+        let ends = source::ends(consumer, shared);
+        is_away = ends.is_err();
+        let Ok(ends) = ends else { continue };
+        commit(surveyor, shared);
         if surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
             survey(surveyor, shared, &ends);
             // An empty topic is looked at until there is a record.
             surveyed = lock(&shared.landmark).map(|_| Instant::now());
         }
         *lock(&shared.ends) = ends;
+    }
+    if !is_away {
+        commit(surveyor, shared);
+    }
+}
+
+fn commit(surveyor: &Surveyor, shared: &Shared) {
+    if let Some(next) = lock(&shared.uncommitted).take() {
+        surveyor.commit(&next);
     }
 }
 
