@@ -137,10 +137,11 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
             if lower != upper {
                 let mut step = Step {
                     peers,
-                    playlists: &mut own_playlists.write(),
+                    playlists: &own_playlists,
                     refused: &refused,
                     builder: ValBuilder::default(),
                     changed: BTreeMap::new(),
+                    cards: Vec::new(),
                 };
                 let (mut caps, mut ready) = (BTreeMap::new(), Vec::new());
                 while let Some(entry) = waiting.first_entry().filter(|e| !upper.less_equal(e.key())) {
@@ -153,6 +154,11 @@ pub fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused) -> Applied<'
                     step.run(own.view(), ready);
                 }
                 let batch = step.builder.done();
+                {
+                    let mut playlists = own_playlists.write();
+                    step.cards.sort_by_key(|(epoch, ..)| *epoch);
+                    step.cards.into_iter().for_each(|(epoch, id, card)| playlists.set(epoch, id, card));
+                }
                 match (batch, caps.values().next()) {
                     (Some(batch), Some([cap, ..])) => {
                         let desc = Description::new(lower.clone(), upper.clone(), Antichain::from_elem(0));
@@ -207,10 +213,12 @@ impl Changed {
 /// One advance of the frontier: the edits of some epochs, playlist by playlist.
 struct Step<'a> {
     peers: u64,
-    playlists: &'a mut Book<PlaylistId, Playlist>,
+    playlists: &'a Shared<Book<PlaylistId, Playlist>>,
     refused: &'a Refused,
     builder: ValBuilder<PlaylistId, TrackId, u64, i32>,
     changed: BTreeMap<u64, Changed>,
+    /// Playlists as they are after an epoch: for the book, all at once, so that no reader waits for long.
+    cards: Vec<(u64, PlaylistId, Option<Playlist>)>,
 }
 
 impl Step<'_> {
@@ -231,7 +239,7 @@ impl Step<'_> {
         edits.sort_by_key(|(id, epoch, seq, ..)| (*id, *epoch, *seq));
         let (mut pass, mut edits) = (view.pass(), edits.into_iter().peekable());
         while let Some(&(id, ..)) = edits.peek() {
-            let mut draft = Draft { card: self.playlists.newest(&id).cloned(), tracks: Vec::new() };
+            let mut draft = Draft { card: self.playlists.read().newest(&id).cloned(), tracks: Vec::new() };
             if draft.card.is_some() {
                 pass.read(id, u64::MAX, |track| draft.tracks.push(track));
             }
@@ -287,7 +295,7 @@ impl Step<'_> {
             }
         }
         if before.card != now.card {
-            self.playlists.set(epoch, id, now.card.clone());
+            self.cards.push((epoch, id, now.card.clone()));
         }
     }
 }

@@ -10,6 +10,10 @@ use crate::sample;
 use crate::scoring::{best, seed_weight, vote};
 use crate::views::Views;
 
+/// Look-ups that are made under one lock. While a worker waits to write, other readers wait behind it: nobody
+/// may hold a lock for long.
+const LOCKED: usize = 256;
+
 /// What one worker is asked to read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Read {
@@ -86,10 +90,9 @@ impl Read {
             Read::Totals => Found::Totals(totals(views, epoch)),
             Read::Popular(limit) => Found::Popular(views.popularity.write().top(*limit, epoch)),
             Read::Cards(tracks) => {
-                let popularity = views.popularity.read();
                 let card = |track: &TrackId| {
                     let card = views.owner(*track).cards.read().get(*track, epoch)?;
-                    Some((*track, card, popularity.of(*track, epoch)))
+                    Some((*track, card, views.popularity.read().of(*track, epoch)))
                 };
                 Found::Cards(tracks.iter().filter_map(card).collect())
             }
@@ -101,29 +104,33 @@ impl Nearest {
     /// Sums up the seeds' weights over the playlists in their samples; for a title, takes the playlists
     /// with the smallest ids, one vote each.
     fn run(&self, views: &Views, epoch: u64) -> Vec<(PlaylistId, u64)> {
-        let popularity = views.popularity.read();
-        let playlists = popularity.playlists(epoch);
         let (mut wanted, mut weights) = (Vec::new(), Vec::new());
-        for seed in &self.seeds {
-            let holding = popularity.of(*seed, epoch);
-            if holding > 0 {
-                wanted.push((*seed, PlaylistId(sample::last(sample::level(holding, self.sample)))));
-                weights.push(seed_weight(playlists, holding) as i64);
+        {
+            let popularity = views.popularity.read();
+            let playlists = popularity.playlists(epoch);
+            for seed in &self.seeds {
+                let holding = popularity.of(*seed, epoch);
+                if holding > 0 {
+                    wanted.push((*seed, PlaylistId(sample::last(sample::level(holding, self.sample)))));
+                    weights.push(seed_weight(playlists, holding) as i64);
+                }
             }
         }
-        let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
-        let vote = |(id, sum): (u64, u64)| {
-            let playlist = PlaylistId(id);
-            let entries = books[(id % books.len() as u64) as usize].get(&playlist, epoch)?.entries;
-            Some((playlist, vote(sum, entries))).filter(|(_, vote)| *vote > 0)
-        };
-        let mut found: Vec<(PlaylistId, u64)> = Tally::with(|sums| {
+        let sums: Vec<(u64, u64)> = Tally::with(|sums| {
             views.by_track.updates(&wanted.iter().copied(), epoch, |i, playlist, diff| {
                 sums.add(playlist.0, weights[i] * i64::from(diff));
             });
-            let others = sums.iter().filter(|(id, _)| Some(PlaylistId(*id)) != self.but);
-            others.filter_map(vote).collect()
+            sums.iter().filter(|(id, _)| Some(PlaylistId(*id)) != self.but).collect()
         });
+        let mut found = Vec::with_capacity(sums.len());
+        for some in sums.chunks(LOCKED) {
+            let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
+            found.extend(some.iter().filter_map(|(id, sum)| {
+                let playlist = PlaylistId(*id);
+                let entries = books[(id % books.len() as u64) as usize].get(&playlist, epoch)?.entries;
+                Some((playlist, vote(*sum, entries))).filter(|(_, vote)| *vote > 0)
+            }));
+        }
         if let (true, Some(title)) = (wanted.is_empty(), self.title) {
             let titled = views.by_title.values(title, epoch);
             found.extend(titled.into_iter().filter(|p| Some(*p) != self.but).map(|playlist| (playlist, 1)));

@@ -17,9 +17,9 @@ use super::batch::Batch;
 /// A collection of (K, V) pairs, kept by differential as a few sorted batches.
 pub type Spine<K, V> = spine_fueled::Spine<Batch<K, V>>;
 
-/// An id that can be a key or a value of an arrangement: plain data with an order.
-pub trait Id: ExchangeData + Copy + Ord + std::hash::Hash {}
-impl<T: ExchangeData + Copy + Ord + std::hash::Hash> Id for T {}
+/// An id that can be a key or a value of an arrangement: a hash.
+pub trait Id: ExchangeData + Copy + Ord + std::hash::Hash + Into<u64> {}
+impl<T: ExchangeData + Copy + Ord + std::hash::Hash + Into<u64>> Id for T {}
 
 /// One batch, and what makes it cheap to read: `newest` is its latest update time, `plain` says that it
 /// holds insertions only. Equal neighbouring (time, diff) pairs are stored once, so both come from a very
@@ -200,13 +200,68 @@ impl<K: Id, V: Id> Pass<'_, K, V> {
     }
 }
 
-/// First position at or after `at` whose key is not less than `key`: a gallop, then a bisection.
-fn seek<K: Ord>(keys: &[K], at: usize, key: &K) -> usize {
+/// First position at or after `at` whose key is not less than `key`. Ids are hashes, so evenly spread: it
+/// guesses the place from the distance, which is rarely further off than the next cache line, and gallops from
+/// there.
+fn seek<K: Id>(keys: &[K], at: usize, key: &K) -> usize {
     let rest = &keys[at..];
-    let mut step = 1;
-    while step < rest.len() && rest[step] < *key {
-        step *= 2;
+    let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return at };
+    let (first, last, wanted) = ((*first).into(), (*last).into(), (*key).into());
+    if wanted <= first {
+        return at;
     }
-    let (lo, hi) = (step / 2, (step + 1).min(rest.len()));
-    if lo >= hi { at } else { at + lo + rest[lo..hi].partition_point(|k| k < key) }
+    if wanted > last {
+        return keys.len();
+    }
+    // Here first < wanted <= last, so there are two keys at least. Rounding only makes a guess a worse one.
+    let (way, whole): (u64, u64) = (wanted - first, last - first);
+    let guess = ((way as f64 / whole as f64) * (rest.len() - 1) as f64) as usize;
+    let mut step = 1;
+    // The answer is in lo + 1 ..= hi: rest[lo] < key <= rest[hi].
+    let (mut lo, mut hi) = (0, rest.len() - 1);
+    if rest[guess] < *key {
+        lo = guess;
+        while lo + step < hi && rest[lo + step] < *key {
+            lo += step;
+            step *= 2;
+        }
+        hi = hi.min(lo + step);
+    } else {
+        hi = guess;
+        while lo + step < hi && rest[hi - step] >= *key {
+            hi -= step;
+            step *= 2;
+        }
+        lo = lo.max(hi.saturating_sub(step));
+    }
+    at + lo + 1 + rest[lo + 1..hi].partition_point(|k| k < key)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::ids::TrackId;
+
+    #[test]
+    fn a_key_is_found_wherever_it_is() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for n in 0..300 {
+            // Evenly spread, or all in one corner; the ends of the range are among them at times.
+            let shift = [0, 40, 60][n % 3];
+            let mut keys: Vec<TrackId> =
+                (0..rng.random_range(0..200)).map(|_| TrackId(rng.next_u64() >> shift)).collect();
+            keys.extend([0, u64::MAX].map(TrackId).into_iter().filter(|_| n % 5 == 0));
+            keys.sort_unstable();
+            keys.dedup();
+            let anything = (0..50).map(|_| TrackId(rng.next_u64() >> rng.random_range(0..64)));
+            for key in anything.collect::<Vec<_>>().iter().chain(&keys.clone()) {
+                let at = rng.random_range(0..=keys.len());
+                let expected = at + keys[at..].partition_point(|k| k < key);
+                assert_eq!(seek(&keys, at, key), expected, "{key:?} from {at} in {keys:?}");
+            }
+        }
+    }
 }
