@@ -1,16 +1,14 @@
 //! One record of the log, decoded: a typed event, or a code, a field and a sentence.
-//!
-//! Every field of the wire form is optional here, so that what is missing is found by us, with its
-//! name; what JSON or serde finds is a syntax error or a wrong type, with its path.
 
-use std::borrow::Cow;
+mod wire;
+
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::{Change, DURATION_MS_MAX, EVENT_BYTES_MAX, Event, ID_BYTES_MAX, Named, TRACKS_MAX, Text, Track};
+use super::{Change, EVENT_BYTES_MAX, Event};
+use wire::{Object, WireEvent, id};
 
 /// Why a record is no event. Stable: clients and metrics see these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,11 +30,11 @@ pub enum Code {
     MissingField,
     /// A URI is the empty string.
     EmptyId,
-    /// A URI has more than [`ID_BYTES_MAX`] bytes.
+    /// A URI has more than [`ID_BYTES_MAX`](super::ID_BYTES_MAX) bytes.
     IdTooLong,
     /// A URI has a control character.
     ControlCharacter,
-    /// More than [`TRACKS_MAX`] tracks.
+    /// More than [`TRACKS_MAX`](super::TRACKS_MAX) tracks.
     TooManyTracks,
     /// `at` is not an RFC 3339 time.
     BadTime,
@@ -71,49 +69,6 @@ impl Rejection {
     }
 }
 
-/// Text that stays borrowed inside an `Option`, which a plain `Option<Cow<str>>` does not. (serde knows
-/// `Cow` by its name only: the alias [`Text`] would be copied.)
-#[derive(Deserialize)]
-struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct WireEvent<'a> {
-    v: Option<serde_json::Number>,
-    #[serde(rename = "type", borrow)]
-    kind: Option<Borrowed<'a>>,
-    #[serde(borrow)]
-    playlist: Option<Borrowed<'a>>,
-    #[serde(borrow)]
-    title: Option<Borrowed<'a>>,
-    #[serde(borrow)]
-    track: Option<WireTrack<'a>>,
-    #[serde(borrow)]
-    tracks: Option<Vec<WireTrack<'a>>>,
-    #[serde(borrow)]
-    at: Option<Borrowed<'a>>,
-}
-
-#[derive(Deserialize)]
-struct WireTrack<'a> {
-    #[serde(borrow)]
-    uri: Option<Borrowed<'a>>,
-    #[serde(borrow)]
-    name: Option<Borrowed<'a>>,
-    #[serde(borrow)]
-    artist: Option<WireNamed<'a>>,
-    #[serde(borrow)]
-    album: Option<WireNamed<'a>>,
-    duration_ms: Option<serde_json::Number>,
-}
-
-#[derive(Deserialize)]
-struct WireNamed<'a> {
-    #[serde(borrow)]
-    uri: Option<Borrowed<'a>>,
-    #[serde(borrow)]
-    name: Option<Borrowed<'a>>,
-}
-
 /// What a record without a payload (a tombstone) says: the playlist that its key names is gone. It has no
 /// time of its own, so it stands at the beginning of time, which nothing that it does depends on.
 ///
@@ -123,7 +78,7 @@ pub fn deletion(key: &[u8]) -> Result<Event<'_>, Rejection> {
     let key = std::str::from_utf8(key).map_err(|error| {
         Rejection::new(Code::NotUtf8, "key", format!("the key of a tombstone is not UTF-8: {error}"))
     })?;
-    let playlist = id(Borrowed(key.into()), "key")?;
+    let playlist = id(key, "key")?;
     Ok(Event { at_ms: 0, change: Change::PlaylistDeleted { playlist } })
 }
 
@@ -136,8 +91,8 @@ pub fn decode(record: &[u8]) -> Result<Event<'_>, Rejection> {
     let text = str::from_utf8(record).map_err(|e| {
         Rejection::new(Code::NotUtf8, "", format!("the event is not UTF-8 from byte {} on", e.valid_up_to()))
     })?;
-    match serde_json::from_str::<WireEvent<'_>>(text) {
-        Ok(wire) => wire.check(),
+    match serde_json::from_str::<Object<WireEvent<'_>>>(text) {
+        Ok(Object(wire)) => wire.check(),
         Err(_) => Err(diagnose(text)),
     }
 }
@@ -145,7 +100,7 @@ pub fn decode(record: &[u8]) -> Result<Event<'_>, Rejection> {
 /// Reads a record that serde refused once more, slowly, to say where it went wrong.
 fn diagnose(text: &str) -> Rejection {
     let mut json = serde_json::Deserializer::from_str(text);
-    let result: Result<WireEvent<'_>, _> = serde_path_to_error::deserialize(&mut json);
+    let result: Result<Object<WireEvent<'_>>, _> = serde_path_to_error::deserialize(&mut json);
     let (path, error) = match (result, json.end()) {
         (Err(e), _) => (e.path().to_string(), e.into_inner()),
         (Ok(_), Err(e)) => (String::new(), e),
@@ -160,124 +115,10 @@ fn diagnose(text: &str) -> Rejection {
     }
 }
 
-impl<'a> WireEvent<'a> {
-    fn check(self) -> Result<Event<'a>, Rejection> {
-        if let Some(v) = self.v.filter(|v| v.as_u64() != Some(1)) {
-            return Err(Rejection::new(Code::UnknownVersion, "v", format!("version {v} is not known, 1 is")));
-        }
-        let kind = need(self.kind, "type")?;
-        let at_ms = time(&need(self.at, "at")?)?;
-        let playlist = |field| id(need(self.playlist, field)?, field);
-        let bare =
-            |track: Option<WireTrack<'a>>| id(need(need(track, "track")?.uri, "track.uri")?, "track.uri");
-        let change = match &*kind.0 {
-            "playlist_put" => Change::PlaylistPut {
-                playlist: playlist("playlist")?,
-                title: self.title.map(|t| t.0),
-                tracks: tracks(need(self.tracks, "tracks")?)?,
-            },
-            "playlist_titled" => Change::PlaylistTitled {
-                playlist: playlist("playlist")?,
-                title: need(self.title, "title")?.0,
-            },
-            "track_added" => Change::TrackAdded {
-                playlist: playlist("playlist")?,
-                track: need(self.track, "track")?.check(&|| "track".into())?,
-            },
-            "track_removed" => {
-                Change::TrackRemoved { playlist: playlist("playlist")?, track: bare(self.track)? }
-            }
-            "playlist_deleted" => Change::PlaylistDeleted { playlist: playlist("playlist")? },
-            "track_described" => {
-                Change::TrackDescribed { track: need(self.track, "track")?.check(&|| "track".into())? }
-            }
-            "track_forgotten" => Change::TrackForgotten { track: bare(self.track)? },
-            other => {
-                let detail = format!("type {other:?} is not known; the schema has seven types of event");
-                return Err(Rejection::new(Code::UnknownType, "type", detail));
-            }
-        };
-        Ok(Event { at_ms, change })
-    }
-}
-
-impl<'a> WireTrack<'a> {
-    fn check(self, field: &dyn Fn() -> String) -> Result<Track<'a>, Rejection> {
-        let sub = |name: &str| format!("{}.{name}", field());
-        Ok(Track {
-            uri: uri(self.uri, &|| sub("uri"))?,
-            name: known(self.name),
-            artist: self.artist.map(|a| a.check(&|| sub("artist"))).transpose()?,
-            album: self.album.map(|a| a.check(&|| sub("album"))).transpose()?,
-            duration_ms: self.duration_ms.map(|n| duration(&n, || sub("duration_ms"))).transpose()?,
-        })
-    }
-}
-
-impl<'a> WireNamed<'a> {
-    fn check(self, field: &dyn Fn() -> String) -> Result<Named<'a>, Rejection> {
-        Ok(Named { uri: uri(self.uri, &|| format!("{}.uri", field()))?, name: known(self.name) })
-    }
-}
-
-fn tracks(wire: Vec<WireTrack<'_>>) -> Result<Vec<Track<'_>>, Rejection> {
-    if wire.len() > TRACKS_MAX {
-        let detail = format!("the playlist has {} tracks, at most {TRACKS_MAX} are taken", wire.len());
-        return Err(Rejection::new(Code::TooManyTracks, "tracks", detail));
-    }
-    wire.into_iter().enumerate().map(|(i, t)| t.check(&|| format!("tracks[{i}]"))).collect()
-}
-
-/// An empty name says no more than none.
-fn known(name: Option<Borrowed<'_>>) -> Option<Text<'_>> {
-    name.map(|n| n.0).filter(|n| !n.is_empty())
-}
-
-fn need<T>(value: Option<T>, field: &str) -> Result<T, Rejection> {
-    value.ok_or_else(|| Rejection::new(Code::MissingField, field, format!("field `{field}` is missing")))
-}
-
-fn id<'a>(text: Borrowed<'a>, field: &str) -> Result<Text<'a>, Rejection> {
-    uri(Some(text), &|| field.to_owned())
-}
-
-fn uri<'a>(text: Option<Borrowed<'a>>, field: &dyn Fn() -> String) -> Result<Text<'a>, Rejection> {
-    let Some(Borrowed(text)) = text else {
-        let field = field();
-        return Err(Rejection::new(Code::MissingField, &*field, format!("field `{field}` is missing")));
-    };
-    let (code, detail) = match text.len() {
-        0 => (Code::EmptyId, "is empty".to_owned()),
-        n if n > ID_BYTES_MAX => {
-            (Code::IdTooLong, format!("has {n} bytes, at most {ID_BYTES_MAX} are taken"))
-        }
-        _ if text.chars().any(char::is_control) => {
-            (Code::ControlCharacter, "has a control character".to_owned())
-        }
-        _ => return Ok(text),
-    };
-    let field = field();
-    Err(Rejection::new(code, &*field, format!("field `{field}` {detail}")))
-}
-
-fn time(text: &Borrowed<'_>) -> Result<i64, Rejection> {
-    text.0.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(|e| {
-        let detail = format!("`at` is not an RFC 3339 time such as 2024-05-01T12:00:00Z: {e}");
-        Rejection::new(Code::BadTime, "at", detail)
-    })
-}
-
-fn duration(number: &serde_json::Number, field: impl Fn() -> String) -> Result<u32, Rejection> {
-    number.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
-        let field = field();
-        let detail = format!("field `{field}` is {number}, not a whole number from 0 to {DURATION_MS_MAX}");
-        Rejection::new(Code::OutOfRange, field, detail)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{ID_BYTES_MAX, Named, TRACKS_MAX, Text, Track};
 
     #[test]
     fn a_tombstone_deletes_the_playlist_of_its_key() {
@@ -308,6 +149,19 @@ mod tests {
             (r#"{"type":"#.to_owned(), Code::MalformedJson, ""),
             (format!(r#"{{"type":"playlist_deleted","playlist":"p",{at}}} x"#), Code::MalformedJson, ""),
             ("[]".into(), Code::WrongType, ""),
+            (r#"[1, "playlist_deleted", "p"]"#.into(), Code::WrongType, ""),
+            (
+                format!(r#"{{"type":"track_added","playlist":"p","track":["t", "a name"],{at}}}"#),
+                Code::WrongType,
+                "track",
+            ),
+            (
+                format!(
+                    r#"{{"type":"playlist_put","playlist":"p","tracks":[{{"uri":"t","artist":["a"]}}],{at}}}"#
+                ),
+                Code::WrongType,
+                "tracks[0].artist",
+            ),
             (format!(r#"{{"type":"playlist_deleted","playlist":7,{at}}}"#), Code::WrongType, "playlist"),
             (
                 format!(r#"{{"type":"playlist_put","playlist":"p","tracks":[{{"uri":[]}}],{at}}}"#),

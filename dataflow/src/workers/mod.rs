@@ -1,0 +1,210 @@
+//! The worker threads: commands in from any thread, epochs closed, answers out.
+
+mod readers;
+mod turns;
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+use timely::communication::WorkerGuards;
+
+use crate::edit::Edit;
+use crate::engine::{Dataflow, Refused};
+use crate::query::{Answer, Board, Question};
+use crate::settings::Settings;
+use crate::views::batch::merge_when_idle;
+use readers::Readers;
+use turns::Loop;
+
+/// Batches of edits that wait for the workers at the most; whoever feeds more is held up.
+const BATCHES_MAX: usize = 16;
+/// Questions that wait for one worker at the most; one more is refused.
+const QUESTIONS_MAX: usize = 1024;
+
+/// How the workers run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Worker threads.
+    pub workers: usize,
+    /// An epoch lasts so long at least, if something is in it.
+    pub epoch_gap: Duration,
+    /// The knobs of the engine.
+    pub settings: Settings,
+    /// Who answers questions.
+    pub answers: Answers,
+}
+
+/// Who answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// So many threads that read what the workers show, as-of the newest epoch complete on all of them.
+    /// Possible while all workers are in this process.
+    Readers(usize),
+    /// The workers, as records in the dataflow, as-of an epoch that closes after the question.
+    Workers,
+}
+
+/// The current time in milliseconds since the Unix epoch. It may jump: epochs never go back.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Told what happens, on a worker's thread: it must return at once.
+pub trait Observer: Send + Sync {
+    /// Everything through `progress` is in the answers of all workers from now on.
+    fn complete(&self, progress: &Progress);
+    /// The event at this position of the log names an id that another string has.
+    fn refused(&self, seq: u64, detail: String);
+}
+
+/// How far the answers are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest epoch complete on every worker.
+    pub as_of: u64,
+    /// By partition of the log, the offset of the first event that is not included.
+    pub next: Vec<u64>,
+}
+
+/// Edits that follow one another on one partition of the log.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The edits; events that were refused are left out.
+    pub edits: Vec<Edit>,
+    /// The partition.
+    pub partition: u32,
+    /// The offset after the last event read for this batch, refused ones included.
+    pub next: u64,
+}
+
+/// Takes an answer, on a worker's thread: it must return at once.
+pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+
+/// Why a question was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Too many are waiting: try again later.
+    #[error("too many questions are waiting for an answer")]
+    Busy,
+    /// The workers have ended.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// The workers have ended: nothing can be fed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has stopped")]
+pub struct Stopped;
+
+/// The running engine.
+pub struct Engine {
+    batches: SyncSender<Batch>,
+    mailboxes: Vec<Mailbox>,
+    turn: AtomicUsize,
+    guards: Mutex<Option<WorkerGuards<()>>>,
+    board: Arc<Board>,
+    readers: Option<Readers>,
+}
+
+/// The way to one worker. The token of `unpark` is kept, so what is sent between a worker's look and its
+/// parking is not lost.
+struct Mailbox {
+    questions: SyncSender<Command>,
+    thread: Thread,
+}
+
+enum Command {
+    Ask(Question, Reply),
+    Stop,
+}
+
+impl Engine {
+    /// Starts the workers on threads of their own.
+    ///
+    /// # Errors
+    /// What timely says if its threads cannot be started.
+    pub fn start(options: Options, clock: Clock, observer: Arc<dyn Observer>) -> Result<Engine, String> {
+        let workers = options.workers.max(1);
+        let (batches, feed) = sync_channel(BATCHES_MAX);
+        let (post, mailboxes) = sync_channel(workers);
+        let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
+        let board = Arc::new(Board::new(workers, options.settings));
+        let shown = Arc::clone(&board);
+        let mut config = timely::Config::process(workers);
+        merge_when_idle(&mut config.worker);
+        let guards = timely::execute(config, move |worker| {
+            let (questions, commands) = sync_channel(QUESTIONS_MAX);
+            let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
+            let mailbox = (worker.index(), Mailbox { questions, thread: std::thread::current() });
+            // It has room for all workers; nobody listens only if the start has failed.
+            let _ = lock(&post).send(mailbox);
+            let refused: Refused = {
+                let observer = Arc::clone(&observer);
+                Rc::new(move |seq, detail| observer.refused(seq, detail))
+            };
+            let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown);
+            let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));
+            Loop::new(worker, dataflow, options.epoch_gap, outside, feed, commands).run(worker);
+        })?;
+        let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
+        all.sort_by_key(|(index, _)| *index);
+        let mailboxes = all.into_iter().map(|(_, mailbox)| mailbox).collect();
+        let readers = match options.answers {
+            Answers::Readers(number) => Some(Readers::start(number, &board).map_err(|e| e.to_string())?),
+            Answers::Workers => None,
+        };
+        let (turn, guards) = (AtomicUsize::new(0), Mutex::new(Some(guards)));
+        Ok(Engine { batches, mailboxes, turn, guards, board, readers })
+    }
+
+    /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
+    ///
+    /// # Errors
+    /// If the workers have ended.
+    pub fn feed(&self, batch: Batch) -> Result<(), Stopped> {
+        self.batches.send(batch).map_err(|_| Stopped)?;
+        self.mailboxes.iter().take(1).for_each(|mailbox| mailbox.thread.unpark());
+        Ok(())
+    }
+
+    /// Asks a question as-of the present; `reply` is called once, or dropped if the engine stops before.
+    ///
+    /// # Errors
+    /// If too many questions are waiting, or the workers have ended.
+    pub fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
+        if let Some(readers) = &self.readers {
+            return readers.ask(question, reply);
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mailbox = self.mailboxes.get(turn % self.mailboxes.len().max(1)).ok_or(AskError::Stopped)?;
+        mailbox.questions.try_send(Command::Ask(question, reply)).map_err(|error| match error {
+            TrySendError::Full(_) => AskError::Busy,
+            TrySendError::Disconnected(_) => AskError::Stopped,
+        })?;
+        mailbox.thread.unpark();
+        Ok(())
+    }
+
+    /// Ends the workers and waits for them. Batches not yet taken and questions not yet answered are dropped:
+    /// the log has the ones, and whoever asked sees the reply go. A second call does nothing.
+    ///
+    /// # Errors
+    /// What a worker said in its panic.
+    pub fn stop(&self) -> Result<(), String> {
+        let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
+        self.board.close();
+        self.readers.iter().for_each(Readers::stop);
+        for mailbox in self.mailboxes.iter().take(1) {
+            // It fails only if the worker has ended already.
+            let _ = mailbox.questions.send(Command::Stop);
+            mailbox.thread.unpark();
+        }
+        guards.join().into_iter().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
