@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::log::{Error, Log, Position, Read, Record};
+use crate::log::{Error, Landmark, Log, Position, Read, Record};
 
 /// What happens to one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,18 @@ impl Log for Faulty {
 
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error> {
         self.inner.wait(partition, offset, timeout)
+    }
+
+    fn commit(&self, next: &[u64]) {
+        self.inner.commit(next);
+    }
+
+    fn landmark(&self) -> Option<Landmark> {
+        self.inner.landmark()
+    }
+
+    fn recognise(&self, landmark: &Landmark) -> Result<(), Error> {
+        self.inner.recognise(landmark)
     }
 
     fn close(&self) {

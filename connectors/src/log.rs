@@ -39,6 +39,15 @@ impl fmt::Display for Position {
     }
 }
 
+/// A record by which a log is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landmark {
+    /// Where it stands.
+    pub position: Position,
+    /// Its fingerprint: xxh3-64 of time, key and payload.
+    pub hash: u64,
+}
+
 /// A record to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -152,6 +161,17 @@ pub enum Error {
         /// The end of that partition.
         end: u64,
     },
+    /// Another record stands where one was known: this is another log: stop.
+    #[error(
+        "{}: the record at {position} is gone, or another one: this is another log, one that was deleted and made \
+         again. Point to the log that this state is from, or start from an empty state", path.display()
+    )]
+    OtherLog {
+        /// The address of the topic.
+        path: PathBuf,
+        /// Where the landmark was.
+        position: Position,
+    },
     /// There is no such partition: mend the caller.
     #[error("no partition {partition}: the log has {partitions}")]
     NoPartition {
@@ -186,8 +206,8 @@ pub trait Log: Send + Sync {
     /// the end, but not at hand yet, [`wait`](Log::wait) brings it.
     ///
     /// # Errors
-    /// [`Error::PastEnd`], [`Error::Gap`], [`Error::NoPartition`], [`Error::NoTopic`], [`Error::Corrupt`],
-    /// [`Error::Unreadable`].
+    /// [`Error::PastEnd`], [`Error::Gap`], [`Error::OtherLog`], [`Error::NoPartition`], [`Error::NoTopic`],
+    /// [`Error::Corrupt`], [`Error::Unreadable`].
     fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error>;
 
     /// The first offset that can be read: 0, but for logs that forget.
@@ -217,6 +237,25 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`Error::Closed`], once there is nothing more to read, and those of [`read`](Log::read).
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error>;
+
+    /// Tells others how far the reader is, `next` by partition, where the log has a place for that (Kafka's
+    /// groups): for dashboards, never read back. Does not wait; what goes wrong is logged.
+    fn commit(&self, _next: &[u64]) {}
+
+    /// What this log is known by, to be kept wherever offsets of it are kept. None where logs are not swapped
+    /// unseen (those in a folder), and as long as there is no record.
+    fn landmark(&self) -> Option<Landmark> {
+        None
+    }
+
+    /// Looks whether this is the log that the landmark is from, as far as can be told: a landmark that retention
+    /// or compaction took away proves nothing.
+    ///
+    /// # Errors
+    /// [`Error::OtherLog`], [`Error::Unreadable`].
+    fn recognise(&self, _landmark: &Landmark) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Ends all waiting and takes no more appends; what was accepted is still finished, and what is durable
     /// can still be read. Closing twice is harmless.

@@ -7,22 +7,29 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Kept, RAW_BYTES_MAX, Raw, TEXT_BYTES_MAX};
+use bytes::Bytes;
+use segue_connectors::dead_letters::{
+    DeadLetter, DeadLetters, Kept, Origin, RAW_BYTES_MAX, Raw, Refused, TEXT_BYTES_MAX,
+};
 use segue_connectors::faulty::{Faulty, Step};
-use segue_connectors::log::{Error, Log};
+use segue_connectors::log::{Error, Log, Position};
 use segue_connectors::memory::Memory;
 use segue_dataflow::event::Code;
 
-fn letter(position: usize, raw: &[u8]) -> DeadLetter {
-    DeadLetter {
+fn letter(position: usize, raw: &[u8]) -> Refused {
+    Refused {
         code: Code::MissingField,
         field: Some("track.uri".to_owned()),
         detail: "a track needs a uri".to_owned(),
-        source: "http".to_owned(),
-        position: position.to_string(),
+        origin: Origin::Sent { source: "http".to_owned(), position: position.to_string() },
         at_ms: 1_700_000_000_000,
-        raw: Raw::of(raw),
+        key: None,
+        payload: Some(Bytes::copy_from_slice(raw)),
     }
+}
+
+fn on(log: Arc<dyn Log>, name: &str) -> DeadLetters {
+    DeadLetters::Log { log, path: name.into() }
 }
 
 fn numbers(letters: &[(u64, DeadLetter)]) -> Vec<u64> {
@@ -32,31 +39,36 @@ fn numbers(letters: &[(u64, DeadLetter)]) -> Vec<u64> {
 #[test]
 fn letters_are_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
-    let pushed: Vec<DeadLetter> = (0..40).map(|n| letter(n, &vec![b'x'; n * 2_500])).collect();
+    let pushed: Vec<Refused> = (0..40).map(|n| letter(n, &vec![b'x'; n * 2_500])).collect();
     let (letters, _) = DeadLetters::open(folder.path()).unwrap();
-    letters.push(&pushed[..1]).unwrap();
-    letters.push(&pushed[1..]).unwrap();
+    letters.push(&mut pushed[..1].to_vec()).unwrap();
+    letters.push(&mut pushed[1..].to_vec()).unwrap();
     drop(letters);
     let (letters, torn_tail) = DeadLetters::open(folder.path()).unwrap();
     assert_eq!((letters.count(), torn_tail), (Ok(40), None));
-    let listed = letters.list(0, usize::MAX).unwrap();
+    let list = |from, limit| letters.list(from, limit, RAW_BYTES_MAX).unwrap();
+    let listed = list(0, usize::MAX);
     assert_eq!(numbers(&listed), (0..40).collect::<Vec<u64>>());
-    assert_eq!(listed.into_iter().map(|(_, letter)| letter).collect::<Vec<_>>(), pushed);
-    assert_eq!(numbers(&letters.list(38, 10).unwrap()), [38, 39]);
-    assert_eq!(numbers(&letters.list(5, 2).unwrap()), [5, 6]);
-    assert_eq!(numbers(&letters.list(40, 1).unwrap()), [0; 0]);
-    assert_eq!(numbers(&letters.list(99, 1).unwrap()), [0; 0]);
-    assert_eq!(numbers(&letters.list(0, 0).unwrap()), [0; 0]);
-    letters.push(&[DeadLetter { source: "log".to_owned(), ..letter(7, b"") }]).unwrap();
-    assert_eq!(letters.positions("http").unwrap().len(), 40);
-    assert_eq!(letters.positions("log").unwrap(), ["7".to_owned()].into());
+    assert_eq!(
+        listed.into_iter().map(|(_, letter)| letter).collect::<Vec<_>>(),
+        pushed.iter().map(DeadLetter::of).collect::<Vec<_>>()
+    );
+    assert_eq!(numbers(&list(38, 10)), [38, 39]);
+    assert_eq!(numbers(&list(5, 2)), [5, 6]);
+    assert_eq!(numbers(&list(40, 1)), [0; 0]);
+    assert_eq!(numbers(&list(99, 1)), [0; 0]);
+    assert_eq!(numbers(&list(0, 0)), [0; 0]);
+    let on_the_log = Refused { origin: Origin::Log(Position { partition: 2, offset: 7 }), ..letter(7, b"") };
+    letters.push(&mut vec![on_the_log.clone()]).unwrap();
+    assert_eq!((letters.mark(&pushed[0]), letters.mark(&on_the_log)), (None, Some("2:7".to_owned())));
+    assert_eq!(letters.marks().unwrap(), ["2:7".to_owned()].into());
 }
 
 #[test]
 fn the_json_of_a_letter_is_fixed() {
     let log = Arc::new(Memory::new(NonZeroU32::MIN));
-    let letters = DeadLetters::on(log.clone(), "memory");
-    letters.push(&[letter(3, b"{}"), DeadLetter { field: None, ..letter(4, b"\xff\x00") }]).unwrap();
+    let letters = on(log.clone(), "memory");
+    letters.push(&mut vec![letter(3, b"{}"), Refused { field: None, ..letter(4, b"\xff\x00") }]).unwrap();
     let stored = log.read(0, 0, usize::MAX).unwrap().records;
     let text = |at: usize| std::str::from_utf8(stored[at].payload.as_deref().unwrap()).unwrap();
     assert_eq!(
@@ -72,21 +84,21 @@ fn the_json_of_a_letter_is_fixed() {
 #[test]
 fn raw_records_are_cut_at_the_limit_and_between_characters() {
     let exact = "a".repeat(RAW_BYTES_MAX);
-    assert!(Raw::of(exact.as_bytes()).kept == Kept::Text(exact.clone()));
+    assert!(Raw::of(exact.as_bytes(), RAW_BYTES_MAX).kept == Kept::Text(exact.clone()));
     let umlauts = format!("a{}", "ü".repeat(RAW_BYTES_MAX));
-    let raw = Raw::of(umlauts.as_bytes());
+    let raw = Raw::of(umlauts.as_bytes(), RAW_BYTES_MAX);
     assert_eq!(raw.bytes, 1 + 2 * RAW_BYTES_MAX as u64);
     assert!(raw.kept == Kept::Text(umlauts[..RAW_BYTES_MAX - 1].to_owned()));
     let ends_within_a_character = b"a\xc3";
-    assert!(matches!(Raw::of(ends_within_a_character).kept, Kept::Base64(_)));
+    assert!(matches!(Raw::of(ends_within_a_character, RAW_BYTES_MAX).kept, Kept::Base64(_)));
 }
 
 #[test]
 fn long_texts_are_cut_too() {
-    let letters = DeadLetters::on(Arc::new(Memory::new(NonZeroU32::MIN)), "memory");
+    let letters = on(Arc::new(Memory::new(NonZeroU32::MIN)), "memory");
     let long = "ü".repeat(TEXT_BYTES_MAX);
-    letters.push(&[DeadLetter { detail: long.clone(), field: Some(long), ..letter(0, b"") }]).unwrap();
-    let (_, kept) = letters.list(0, 1).unwrap().remove(0);
+    letters.push(&mut vec![Refused { detail: long.clone(), field: Some(long), ..letter(0, b"") }]).unwrap();
+    let (_, kept) = letters.list(0, 1, RAW_BYTES_MAX).unwrap().remove(0);
     assert_eq!(kept.detail.len(), TEXT_BYTES_MAX);
     assert_eq!(kept.field.unwrap().len(), TEXT_BYTES_MAX);
 }
@@ -95,9 +107,10 @@ fn long_texts_are_cut_too() {
 fn a_full_log_is_told_to_the_caller() {
     let log = Faulty::new(Arc::new(Memory::new(NonZeroU32::MIN)));
     log.then([Step::Full]);
-    let letters = DeadLetters::on(Arc::new(log), "faulty");
-    assert!(matches!(letters.push(&[letter(0, b"")]), Err(Error::Unwritable { .. })));
-    assert_eq!(letters.count(), Ok(0));
+    let letters = on(Arc::new(log), "faulty");
+    let mut left = vec![letter(0, b"")];
+    assert!(matches!(letters.push(&mut left), Err(Error::Unwritable { .. })));
+    assert_eq!((letters.count(), left.len()), (Ok(0), 1));
 }
 
 #[test]
@@ -105,6 +118,6 @@ fn what_is_no_letter_is_corruption() {
     let log = Arc::new(Memory::new(NonZeroU32::MIN));
     let record = segue_connectors::log::Record { key: "", payload: "{}".into() };
     log.append(&[record]).unwrap();
-    let error = DeadLetters::on(log, "there").list(0, 1).unwrap_err();
+    let error = on(log, "there").list(0, 1, RAW_BYTES_MAX).unwrap_err();
     assert!(error.to_string().starts_with("there: log is corrupt: dead letter 0: missing field"), "{error}");
 }

@@ -11,9 +11,12 @@ use warp::http::{Response, StatusCode};
 use warp::{Filter, Rejection, Reply};
 
 use crate::clock::now_ms;
+use segue_connectors::dead_letters::RAW_BYTES_MAX;
+
 use crate::dead_letters::{self, PAGE_LETTERS_MAX};
 use crate::metrics;
 use crate::service::Service;
+use crate::snapshots;
 
 /// An as-of older than this means that the engine does not get on.
 const AS_OF_AGE_MAX: Duration = Duration::from_secs(10);
@@ -46,7 +49,7 @@ impl Default for Page {
 }
 
 impl Admin {
-    /// `/livez`, `/startupz`, `/readyz`, `/metrics`, `/dead-letters`.
+    /// `/livez`, `/startupz`, `/readyz`, `/metrics`, `/dead-letters`, `/snapshots`.
     pub fn routes(self) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync {
         let admin = warp::any().map(move || self.clone());
         let path = |name: &'static str| warp::path(name).and(warp::path::end()).and(warp::get());
@@ -54,8 +57,20 @@ impl Admin {
         let startup = path("startupz").and(admin.clone()).map(|admin: Admin| admin.checks(false));
         let ready = path("readyz").and(admin.clone()).map(|admin: Admin| admin.checks(true));
         let metrics = path("metrics").and(admin.clone()).map(|admin: Admin| admin.metrics());
+        let create = warp::path!("snapshots").and(warp::post()).and(admin.clone()).then(Admin::take_snapshot);
+        let list = path("snapshots").and(admin.clone()).then(Admin::snapshots);
         let letters = path("dead-letters").and(admin).and(warp::query()).then(Admin::dead_letters);
-        live.or(startup).unify().or(ready).unify().or(metrics).unify().or(letters).unify()
+        let snapshots = create.or(list).unify();
+        live.or(startup)
+            .unify()
+            .or(ready)
+            .unify()
+            .or(metrics)
+            .unify()
+            .or(letters)
+            .unify()
+            .or(snapshots)
+            .unify()
     }
 
     fn as_of_age(&self) -> Duration {
@@ -78,6 +93,9 @@ impl Admin {
             checks.push(("log", service.health.degraded().or_else(|| service.health.failure())));
         }
         let ok = checks.iter().all(|(_, matter)| matter.is_none());
+        // It serves on without these.
+        let spared = service.health.spared().into_iter();
+        checks.extend(spared.filter(|_| all).map(|(name, why)| (name, Some(format!("degraded: {why}")))));
         let shown: serde_json::Map<_, _> = checks
             .into_iter()
             .map(|(name, matter)| (name.to_owned(), json!(matter.unwrap_or_else(|| "ok".to_owned()))))
@@ -87,16 +105,39 @@ impl Admin {
             .into_response()
     }
 
+    /// Takes a snapshot now.
+    async fn take_snapshot(self) -> warp::reply::Response {
+        let Some(keeper) = &self.service.keeper else { return unavailable("snapshots.url is \"off\"") };
+        match keeper.take().await {
+            Ok(manifest) => {
+                let body = warp::reply::json(&snapshots::commands::shown(&manifest));
+                warp::reply::with_status(body, StatusCode::CREATED).into_response()
+            }
+            Err(why) => unavailable(&why),
+        }
+    }
+
+    /// All snapshots, an array, the newest first.
+    async fn snapshots(self) -> warp::reply::Response {
+        let service = Arc::clone(&self.service);
+        let all = tokio::task::spawn_blocking(move || match snapshots::recovery::open(&service.config)? {
+            Some(store) => snapshots::commands::all(&store),
+            None => Ok(Vec::new()),
+        });
+        match all.await.map_err(anyhow::Error::from).flatten() {
+            Ok(all) => warp::reply::json(&all).into_response(),
+            Err(error) => unavailable(&format!("{error:#}")),
+        }
+    }
+
     /// A page of dead letters, an array. What people sent: for operators only.
     async fn dead_letters(self, Page { from, limit }: Page) -> warp::reply::Response {
         let letters = Arc::clone(&self.service.dead_letters);
-        let page = tokio::task::spawn_blocking(move || dead_letters::page(&letters, from, limit)).await;
+        let page = move || dead_letters::page(&letters, from, limit, RAW_BYTES_MAX);
+        let page = tokio::task::spawn_blocking(page).await;
         match page.map_err(anyhow::Error::from).flatten() {
             Ok(page) => warp::reply::json(&page).into_response(),
-            Err(error) => {
-                let said = format!("{error:#}\n");
-                warp::reply::with_status(said, StatusCode::SERVICE_UNAVAILABLE).into_response()
-            }
+            Err(error) => unavailable(&format!("{error:#}")),
         }
     }
 
@@ -105,4 +146,8 @@ impl Admin {
         metrics::observe(dead_letters, self.as_of_age(), &self.service.offsets());
         Response::new(self.metrics.render().into())
     }
+}
+
+fn unavailable(why: &str) -> warp::reply::Response {
+    warp::reply::with_status(format!("{why}\n"), StatusCode::SERVICE_UNAVAILABLE).into_response()
 }

@@ -43,8 +43,11 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Make up a data set.
     Generate(GenerateArgs),
-    /// Look at what was refused, and why, while the server runs or not.
+    /// Look at what was refused, and why, while the server runs or not; send it again.
     DeadLetters(DeadLettersCommand),
+    /// Take a snapshot, list those there are, check one.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -58,7 +61,7 @@ pub struct ServeArgs {
     /// Port of the API, on the address of `server.bind` (0: a free one).
     #[arg(long)]
     pub port: Option<u16>,
-    /// Folder of the log and the dead letters (`server.data_dir`).
+    /// Folder of log, dead letters and snapshots (`server.data_dir`).
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Worker threads (`dataflow.workers`).
@@ -77,6 +80,37 @@ pub struct ConfigArgs {
     pub config: Option<PathBuf>,
 }
 
+/// Snapshots: copies of the state that a server starts from.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotCommand {
+    /// Have the running server take one now.
+    Create(SnapshotArgs),
+    /// Print those that are stored, the newest first.
+    List(SnapshotArgs),
+    /// Read one as a restart would: hashes of all objects, digest of the state. Exit code 1 if it is not in
+    /// order.
+    Verify(VerifyArgs),
+}
+
+/// Where they are.
+#[derive(Args, Debug)]
+pub struct SnapshotArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which one.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Its epoch; the newest if none is given.
+    pub epoch: Option<u64>,
+    #[command(flatten)]
+    pub of: SnapshotArgs,
+}
+
 /// Look at what was refused.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -92,16 +126,79 @@ pub struct DeadLettersCommand {
 pub enum DeadLettersSubcommand {
     /// Print it, the oldest first; so does the bare command.
     List(DeadLettersArgs),
+    /// Print one of them, with all that is kept of its record.
+    Show(ShowLetterArgs),
+    /// Put chosen ones onto the log again if this version takes them for events, and say what became of each.
+    ///
+    /// They come last there: what they say overrides what was said since. Through the running server, or to
+    /// Kafka. The letters stay. Exit code 1 if one was not sent.
+    Redrive(RedriveArgs),
+}
+
+/// Which data: of the folder, unless the configuration says that it is elsewhere.
+#[derive(Args, Debug)]
+pub struct PlaceArgs {
+    #[command(flatten)]
+    pub source: ConfigArgs,
+    /// Folder of log, dead letters and snapshots (`server.data_dir`).
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Which one.
+#[derive(Args, Debug)]
+pub struct ShowLetterArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Its number in the list.
+    pub number: u64,
+    /// Only the bytes of its record.
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// As a JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which ones.
+#[derive(Args, Debug)]
+pub struct RedriveArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Their numbers in the list: `7`, or `7-12`.
+    #[arg(required = true, value_name = "NUMBERS")]
+    pub letters: Vec<Numbers>,
+    /// One JSON object a line: {"number","sent","detail"}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Numbers in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// The first of them.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+}
+
+impl std::str::FromStr for Numbers {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) if first <= last => Ok(Numbers { first, last }),
+            _ => Err("neither a number nor two with a `-` between, the smaller one first"),
+        }
+    }
 }
 
 /// What of it.
 #[derive(Args, Debug)]
 pub struct DeadLettersArgs {
     #[command(flatten)]
-    pub source: ConfigArgs,
-    /// Folder of the log and the dead letters (`server.data_dir`).
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    pub place: PlaceArgs,
     /// Pass over the first N.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub from: u64,
@@ -118,7 +215,7 @@ pub struct DeadLettersArgs {
 pub enum ConfigCommand {
     /// Say whether it can be used, and if not, why.
     Check(ConfigArgs),
-    /// Show every key, its value and where the value is from.
+    /// Show every key, its value (*** for a secret) and where the value is from.
     Show(ShowArgs),
 }
 
@@ -145,6 +242,16 @@ impl ConfigArgs {
     }
 }
 
+impl PlaceArgs {
+    /// The configuration with this folder.
+    ///
+    /// # Errors
+    /// Names the origin and the key of what is wrong.
+    pub fn load(&self) -> Result<Config, Error> {
+        Ok(self.source.load(data_dir(self.data_dir.as_ref()))?.0)
+    }
+}
+
 impl ServeArgs {
     /// The configuration with this command's flags.
     ///
@@ -162,7 +269,7 @@ impl ServeArgs {
 }
 
 /// `--data-dir` as a layer.
-pub fn data_dir(folder: Option<&PathBuf>) -> Vec<Layer> {
+fn data_dir(folder: Option<&PathBuf>) -> Vec<Layer> {
     let text = folder.map(|folder| folder.to_string_lossy().into_owned());
     text.map(|text| Layer::flag("data-dir", "server.data_dir", text)).into_iter().collect()
 }

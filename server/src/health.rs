@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct Health {
     failure: Mutex<Option<String>>,
     degraded: Mutex<Option<String>>,
+    waiting: Mutex<Option<String>>,
+    snapshots: Mutex<Option<String>>,
     stopping: AtomicBool,
     news: tokio::sync::Notify,
 }
@@ -53,9 +55,24 @@ impl Health {
         keep(&self.degraded, reason);
     }
 
-    /// Which log takes no more and why, if so.
+    /// Something is tried until it works: what, or that it does by now.
+    pub fn waits_for(&self, what: Option<String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// Which log takes no more, or not for the moment, and why, if so.
     pub fn degraded(&self) -> Option<String> {
-        first(&self.degraded)
+        first(&self.degraded).or_else(|| first(&self.waiting))
+    }
+
+    /// Why the last snapshot was not taken; none if it was.
+    pub fn snapshots(&self, why: Option<String>) {
+        *self.snapshots.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What does not work but is not needed to answer, if so: by name, and why.
+    pub fn spared(&self) -> Vec<(&'static str, String)> {
+        first(&self.snapshots).map(|why| ("snapshots", why)).into_iter().collect()
     }
 
     /// From here on, ends are no failures.

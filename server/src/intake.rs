@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use segue_connectors::dead_letters::Origin;
 use segue_connectors::log::{Error, Record};
 use segue_dataflow::event::{Code, Rejection, decode};
 
 use crate::metrics;
-use crate::service::{Service, letter};
+use crate::service::{Service, refused};
 use crate::token::Token;
 
 /// What became of a batch.
@@ -49,14 +50,15 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
     // Only now: a batch that is sent again because the log did not take it leaves its letters once. If they
     // cannot be written, the whole batch is to be sent again, which changes nothing for the events.
     if !rejected.is_empty() {
-        let letters: Vec<_> = rejected
+        let mut letters: Vec<_> = rejected
             .iter()
             .map(|(index, Rejection { code, field, detail })| {
                 metrics::rejected(&code.to_string());
-                letter(*code, field, detail.clone(), (source, format!("{name}:{index}")), &items[*index])
+                let origin = Origin::Sent { source: source.to_owned(), position: format!("{name}:{index}") };
+                refused(*code, field, detail.clone(), origin, None, Some(items[*index].clone()))
             })
             .collect();
-        service.dead_letters.push(&letters).inspect_err(|error| watch(service, error))?;
+        service.dead_letters.push(&mut letters).inspect_err(|error| watch(service, error))?;
     }
     Ok(Taken { accepted: positions.len(), rejected, token: Token::of(&positions) })
 }
@@ -65,10 +67,11 @@ pub fn take(service: &Arc<Service>, source: &str, name: &str, items: &[Bytes]) -
 ///
 /// # Errors
 /// What the dead-letter log says.
-pub fn refuse(service: &Service, name: &str, code: Code, detail: &str, body: &[u8]) -> Result<(), Error> {
+pub fn refuse(service: &Service, name: &str, code: Code, detail: &str, body: &Bytes) -> Result<(), Error> {
     metrics::rejected(&code.to_string());
-    let letter = letter(code, "", detail.to_owned(), ("http", name.to_owned()), body);
-    service.dead_letters.push(&[letter]).inspect_err(|error| watch(service, error))
+    let origin = Origin::Sent { source: "http".to_owned(), position: name.to_owned() };
+    let letter = refused(code, "", detail.to_owned(), origin, None, Some(body.clone()));
+    service.dead_letters.push(&mut vec![letter]).inspect_err(|error| watch(service, error))
 }
 
 /// Tells readiness of an error that stays until the server is started again.

@@ -1,30 +1,40 @@
 //! The letterbox: dead letters of records that are on the log already, written by a thread of its own, so
-//! that no worker waits for a disk.
+//! that no worker waits for a disk or a broker. Whoever reads the log does wait, before passing over them.
 //!
-//! The log is read from its beginning at every start, so the same records are refused again: a position
-//! that has a letter gets no second one. And nothing is lost: what a crash or a full disk kept from being
-//! written is refused again too.
+//! The log is read again after a restart, so the same records are refused again: one that had a letter by then
+//! gets no second one. And nothing is lost: what a crash or a full disk kept from being written is refused
+//! again too. What fails for a while only (a broker that is away) is tried until it works.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
-use segue_connectors::dead_letters::{DeadLetter, DeadLetters};
+use segue_connectors::dead_letters::{DeadLetters, Refused};
 use segue_connectors::log::Error;
 
 use crate::health::Health;
 use crate::metrics;
 
-/// The source of these letters.
-pub const LOG: &str = "log";
-/// Letters that wait at the most; whoever brings one more waits. Each has at most 64 KiB of its record.
+/// Letters that wait at the most; whoever brings one more waits.
 const WAITING_MAX: usize = 256;
+/// How long to wait before trying again.
+const LATER: Duration = Duration::from_secs(1);
 
 /// Where to put letters.
 pub struct Letterbox {
     /// None once closed.
-    line: Mutex<Option<SyncSender<DeadLetter>>>,
+    line: Mutex<Option<SyncSender<Item>>>,
+    hurry: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Item {
+    Letter(Refused),
+    /// To be answered once all before it are written, or never will be.
+    Flush(SyncSender<()>),
 }
 
 impl Letterbox {
@@ -34,46 +44,131 @@ impl Letterbox {
     /// If the system gives none.
     pub fn open(dead_letters: &Arc<DeadLetters>, health: &Arc<Health>) -> std::io::Result<Self> {
         let (line, waiting) = sync_channel(WAITING_MAX);
+        let hurry = Arc::new(AtomicBool::new(false));
         let (dead_letters, health) = (Arc::clone(dead_letters), Arc::clone(health));
-        let thread = Builder::new().name("dead-letters".into()).spawn(move || {
-            if let Err(error) = run(&waiting, &dead_letters) {
-                health.degrade(format!("dead letters are not written: {error}"));
-                // Nobody is held up; the next start finds them again.
-                waiting.iter().for_each(drop);
-            }
-        })?;
-        Ok(Letterbox { line: Mutex::new(Some(line)), thread: Mutex::new(Some(thread)) })
+        let mut writer = Writer { dead_letters, health, hurry: Arc::clone(&hurry), known: None };
+        let thread = Builder::new().name("dead-letters".into()).spawn(move || writer.run(&waiting))?;
+        Ok(Letterbox { line: Mutex::new(Some(line)), hurry, thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes a letter; it is written soon. A closed box takes none.
-    pub fn put(&self, letter: DeadLetter) {
+    pub fn put(&self, letter: Refused) {
+        self.send(Item::Letter(letter));
+    }
+
+    /// Takes letters and waits until they are written. If dead letters are out of order for good, which
+    /// readiness tells, it does not wait: the next start finds them again.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]: they may not be written.
+    pub fn write(&self, letters: Vec<Refused>) -> Result<(), Error> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        letters.into_iter().for_each(|letter| self.put(letter));
+        let (tell, told) = sync_channel(1);
+        self.send(Item::Flush(tell));
+        told.recv().map_err(|_| Error::Closed)
+    }
+
+    fn send(&self, item: Item) {
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(line) = line {
-            // It fails only if the thread has panicked, which ends the process.
-            let _ = line.send(letter);
+            // It fails only if the thread has ended: it was in a hurry, or its panic ends the process.
+            let _ = line.send(item);
         }
+    }
+
+    /// From here on nothing is tried again.
+    pub fn hurry(&self) {
+        self.hurry.store(true, Ordering::SeqCst);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.iter().for_each(|thread| thread.thread().unpark());
     }
 
     /// Writes what is in it, and ends.
     pub fn close(&self) {
+        self.hurry();
         self.line.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 
-fn run(waiting: &Receiver<DeadLetter>, dead_letters: &DeadLetters) -> Result<(), Error> {
-    let Ok(mut first) = waiting.recv() else { return Ok(()) };
-    // Looked up now and not at the start: most logs have no bad record.
-    let known = dead_letters.positions(LOG)?;
-    loop {
-        let letters = std::iter::once(first).chain(waiting.try_iter().take(WAITING_MAX));
-        let fresh: Vec<_> = letters.filter(|letter| !known.contains(&letter.position)).collect();
-        dead_letters.push(&fresh)?;
-        fresh.iter().for_each(|letter| metrics::rejected(&letter.code.to_string()));
-        match waiting.recv() {
-            Ok(next) => first = next,
-            Err(_) => return Ok(()),
+struct Writer {
+    dead_letters: Arc<DeadLetters>,
+    health: Arc<Health>,
+    hurry: Arc<AtomicBool>,
+    /// Marks of letters that were there before. Looked up at the first letter: most logs have no bad record.
+    known: Option<HashSet<String>>,
+}
+
+impl Writer {
+    fn run(&mut self, waiting: &Receiver<Item>) {
+        while let Ok(first) = waiting.recv() {
+            let (mut letters, mut flushes) = (Vec::new(), Vec::new());
+            for item in std::iter::once(first).chain(waiting.try_iter().take(WAITING_MAX)) {
+                match item {
+                    Item::Letter(letter) => letters.push(letter),
+                    Item::Flush(tell) => flushes.push(tell),
+                }
+            }
+            let written = self.write(letters);
+            if let Err(Error::Closed) = written {
+                return; // whoever waits hears that nobody will tell
+            }
+            // Whoever does not listen any more need not know.
+            flushes.iter().for_each(|tell| tell.send(()).unwrap_or_default());
+            if let Err(error) = written {
+                self.health.degrade(format!("dead letters are not written: {error}"));
+                for item in waiting {
+                    if let Item::Flush(tell) = item {
+                        let _ = tell.send(());
+                    }
+                }
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, mut letters: Vec<Refused>) -> Result<(), Error> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let known = match self.known.take() {
+            Some(known) => known,
+            None => self.try_on(|| self.dead_letters.marks())?,
+        };
+        letters.retain(|letter| self.dead_letters.mark(letter).is_none_or(|mark| !known.contains(&mark)));
+        self.known = Some(known);
+        let codes: Vec<_> = letters.iter().map(|letter| letter.code).collect();
+        self.try_on(|| self.dead_letters.push(&mut letters))?;
+        codes.iter().for_each(|code| metrics::rejected(&code.to_string()));
+        Ok(())
+    }
+
+    /// Tries until it works, or cannot any more.
+    fn try_on<T>(&self, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            let error = match attempt() {
+                Err(error @ (Error::Unwritable { .. } | Error::Corrupt { .. } | Error::Closed)) => {
+                    return Err(error);
+                }
+                Err(error) => error,
+                done => {
+                    self.health.waits_for(None);
+                    return done;
+                }
+            };
+            let told = format!("dead letters are not written yet, and no record after them is read: {error}");
+            tracing::warn!("{told}");
+            self.health.waits_for(Some(told));
+            if !self.hurry.load(Ordering::SeqCst) {
+                std::thread::park_timeout(LATER);
+            }
+            if self.hurry.load(Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
         }
     }
 }
@@ -82,15 +177,22 @@ fn run(waiting: &Receiver<DeadLetter>, dead_letters: &DeadLetters) -> Result<(),
 mod tests {
     use std::num::NonZeroU32;
 
+    use segue_connectors::dead_letters::Origin;
     use segue_connectors::faulty::{Faulty, Step};
+    use segue_connectors::log::{Log, Position};
     use segue_connectors::memory::Memory;
     use segue_dataflow::event::Code;
 
     use super::*;
-    use crate::service::letter;
+    use crate::service::refused;
 
-    fn at(position: &str) -> DeadLetter {
-        letter(Code::IdTaken, "", "taken".into(), (LOG, position.into()), b"")
+    fn at(offset: u64) -> Refused {
+        let origin = Origin::Log(Position { partition: 0, offset });
+        refused(Code::IdTaken, "", "taken".into(), origin, None, None)
+    }
+
+    fn letters_on(log: impl Log + 'static) -> Arc<DeadLetters> {
+        Arc::new(DeadLetters::Log { log: Arc::new(log), path: "there".into() })
     }
 
     fn box_on(dead_letters: &Arc<DeadLetters>) -> (Letterbox, Arc<Health>) {
@@ -98,31 +200,65 @@ mod tests {
         (Letterbox::open(dead_letters, &health).expect("a thread"), health)
     }
 
+    fn positions(dead_letters: &DeadLetters, from: u64) -> Vec<String> {
+        let letters = dead_letters.list(from, 1_000, 0).expect("readable");
+        letters.into_iter().map(|(_, letter)| letter.position).collect()
+    }
+
     #[test]
     fn a_position_has_its_letters_once_however_often_the_log_is_read() {
-        let dead_letters = Arc::new(DeadLetters::on(Arc::new(Memory::new(NonZeroU32::MIN)), "memory"));
-        let from_http = letter(Code::IdTaken, "", String::new(), ("http", "0:2".into()), b"");
-        dead_letters.push(&[from_http]).expect("written");
+        let dead_letters = letters_on(Memory::new(NonZeroU32::MIN));
+        let sent = Origin::Sent { source: "http".into(), position: "0:2".into() };
+        dead_letters.push(&mut vec![Refused { origin: sent, ..at(2) }]).expect("written");
         // Positions come in no order, and one record may be refused for two reasons.
-        for positions in [&["0:7", "0:1", "0:1"][..], &["0:7", "0:1", "0:1", "0:2"], &["0:2", "0:9", "0:7"]] {
+        for offsets in [&[7, 1, 1][..], &[7, 1, 1, 2], &[2, 9, 7]] {
             let (letterbox, _) = box_on(&dead_letters);
-            positions.iter().for_each(|position| letterbox.put(at(position)));
+            offsets.iter().for_each(|offset| letterbox.put(at(*offset)));
             letterbox.close();
-            letterbox.put(at("0:100"));
+            letterbox.put(at(100));
+            assert_eq!(letterbox.write(vec![at(101)]), Err(Error::Closed));
         }
-        let written: Vec<_> =
-            dead_letters.list(1, 100).expect("readable").into_iter().map(|(_, l)| l.position).collect();
-        assert_eq!(written, ["0:7", "0:1", "0:1", "0:2", "0:9"]);
+        assert_eq!(positions(&dead_letters, 1), ["0:7", "0:1", "0:1", "0:2", "0:9"]);
     }
 
     #[test]
     fn a_full_disk_is_told_and_holds_nobody_up() {
         let log = Faulty::new(Arc::new(Memory::new(NonZeroU32::MIN)));
         log.then([Step::Full]);
-        let (letterbox, health) = box_on(&Arc::new(DeadLetters::on(Arc::new(log), "faulty")));
-        (0..3 * WAITING_MAX).for_each(|n| letterbox.put(at(&n.to_string())));
+        let (letterbox, health) = box_on(&letters_on(log));
+        (0..3).for_each(|_| assert_eq!(letterbox.write(vec![at(0)]), Ok(())));
+        (0..3 * WAITING_MAX as u64).for_each(|n| letterbox.put(at(n)));
         letterbox.close();
         let told = health.degraded().expect("told");
         assert!(told.starts_with("dead letters are not written: faulty: "), "{told}");
+    }
+
+    #[test]
+    fn what_fails_for_a_while_is_tried_again_and_told_meanwhile() {
+        let log = Arc::new(Faulty::new(Arc::new(Memory::new(NonZeroU32::MIN))));
+        log.then([Step::FailBefore]);
+        let dead_letters = Arc::new(DeadLetters::Log { log, path: "there".into() });
+        let (letterbox, health) = box_on(&dead_letters);
+        assert_eq!(letterbox.write(vec![at(0), at(1)]), Ok(()));
+        assert_eq!((positions(&dead_letters, 0).len(), health.degraded()), (2, None));
+        letterbox.close();
+    }
+
+    #[test]
+    fn in_a_hurry_nothing_is_tried_again() {
+        let log = Arc::new(Faulty::new(Arc::new(Memory::new(NonZeroU32::MIN))));
+        log.then(std::iter::repeat_n(Step::FailBefore, 100));
+        let dead_letters = Arc::new(DeadLetters::Log { log, path: "there".into() });
+        let (letterbox, health) = box_on(&dead_letters);
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| letterbox.write(vec![at(0)]));
+            while health.degraded().is_none() {
+                std::thread::yield_now();
+            }
+            letterbox.hurry();
+            assert_eq!(writing.join().expect("no panic"), Err(Error::Closed));
+        });
+        letterbox.close();
+        assert_eq!(dead_letters.count(), Ok(0));
     }
 }

@@ -1,8 +1,9 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] (log, [`pump`], engine, [`letterbox`]), [`intake`] (how events get in), [`http`] (the
+//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 mod admin;
+mod breaker;
 mod cli;
 mod clock;
 mod config;
@@ -17,6 +18,7 @@ mod panics;
 mod pump;
 mod serve;
 mod service;
+mod snapshots;
 mod token;
 
 use std::io::{IsTerminal, Write};
@@ -26,7 +28,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{Cli, Command, ConfigCommand, DeadLettersCommand, DeadLettersSubcommand, LogFormat};
+use cli::{
+    Cli, Command, ConfigCommand, DeadLettersCommand, DeadLettersSubcommand, LogFormat, SnapshotCommand,
+};
 use config::Config;
 use demo::DemoArgs;
 use tracing_subscriber::EnvFilter;
@@ -82,9 +86,22 @@ fn run(command: Command) -> anyhow::Result<u8> {
             Ok(if written.interrupted { FAILED } else { DONE })
         }
         Command::DeadLetters(DeadLettersCommand { command, bare }) => {
-            let DeadLettersSubcommand::List(args) = command.unwrap_or(DeadLettersSubcommand::List(bare));
-            dead_letters::list(&args)?;
-            Ok(DONE)
+            let done = match command.unwrap_or(DeadLettersSubcommand::List(bare)) {
+                DeadLettersSubcommand::List(args) => dead_letters::list(&args).map(|()| true),
+                DeadLettersSubcommand::Show(args) => dead_letters::show(&args).map(|()| true),
+                DeadLettersSubcommand::Redrive(args) => dead_letters::redrive(&args),
+            };
+            Ok(if done? { DONE } else { FAILED })
+        }
+        Command::Snapshot(command) => {
+            let runtime = runtime()?;
+            let _inside = runtime.enter();
+            let done = match command {
+                SnapshotCommand::Create(args) => snapshots::commands::create(&args).map(|()| true),
+                SnapshotCommand::List(args) => snapshots::commands::list(&args).map(|()| true),
+                SnapshotCommand::Verify(args) => snapshots::commands::verify(&args),
+            };
+            Ok(if done? { DONE } else { FAILED })
         }
         Command::Config(ConfigCommand::Check(args)) => {
             args.load(Vec::new())?;
@@ -93,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Config(ConfigCommand::Show(args)) => {
             for (key, value, origin) in args.source.load(Vec::new())?.1 {
+                let value = config::shown(&key, &value);
                 print(&match args.json {
                     true => serde_json::json!({"key": key, "value": value, "origin": origin}).to_string(),
                     false => format!("{key} = {value}  # {origin}"),

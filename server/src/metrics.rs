@@ -11,9 +11,14 @@ const DEAD_LETTERS: &str = "segue_dead_letters";
 const APPEND_SECONDS: &str = "segue_log_append_seconds";
 const LOG_NEXT: &str = "segue_log_next_offset";
 const VISIBLE_NEXT: &str = "segue_visible_next_offset";
+const LAG: &str = "segue_log_lag_records";
 const AS_OF_AGE: &str = "segue_as_of_age_seconds";
 const QUESTION_SECONDS: &str = "segue_question_seconds";
 const REQUESTS: &str = "segue_http_requests_total";
+const SNAPSHOTS: &str = "segue_snapshots_total";
+const SNAPSHOT_SECONDS: &str = "segue_snapshot_seconds";
+const SNAPSHOT_EPOCH: &str = "segue_snapshot_epoch";
+const SNAPSHOT_BYTES: &str = "segue_snapshot_bytes";
 const MEMORY: &str = "segue_resident_memory_bytes";
 
 /// Buckets of durations, in seconds.
@@ -32,9 +37,14 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(APPEND_SECONDS, Unit::Seconds, "Time until a batch was durable on the log");
     describe_gauge!(LOG_NEXT, Unit::Count, "Next offset of the log, by partition");
     describe_gauge!(VISIBLE_NEXT, Unit::Count, "First offset that answers do not include, by partition");
+    describe_gauge!(LAG, Unit::Count, "Records of the log that answers do not include yet, by partition");
     describe_gauge!(AS_OF_AGE, Unit::Seconds, "Age of the newest epoch that is complete on all workers");
     describe_histogram!(QUESTION_SECONDS, Unit::Seconds, "Time from question to answer, by kind");
     describe_counter!(REQUESTS, Unit::Count, "HTTP requests, by status");
+    describe_counter!(SNAPSHOTS, Unit::Count, "Snapshots taken (result=taken) or not (result=failed)");
+    describe_histogram!(SNAPSHOT_SECONDS, Unit::Seconds, "Time that a snapshot took");
+    describe_gauge!(SNAPSHOT_EPOCH, Unit::Milliseconds, "Epoch of the newest snapshot");
+    describe_gauge!(SNAPSHOT_BYTES, Unit::Bytes, "Bytes of all that the newest snapshot needs");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
     Ok(handle)
 }
@@ -64,6 +74,19 @@ pub fn replied(status: u16) {
     counter!(REQUESTS, "status" => status.to_string()).increment(1);
 }
 
+/// A snapshot was taken.
+pub fn snapshot_taken(took: Duration, epoch: u64, bytes: u64) {
+    counter!(SNAPSHOTS, "result" => "taken").increment(1);
+    histogram!(SNAPSHOT_SECONDS).record(took);
+    gauge!(SNAPSHOT_EPOCH).set(epoch as f64);
+    gauge!(SNAPSHOT_BYTES).set(bytes as f64);
+}
+
+/// A snapshot was not taken.
+pub fn snapshot_failed() {
+    counter!(SNAPSHOTS, "result" => "failed").increment(1);
+}
+
 /// What is looked at when somebody asks.
 pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)]) {
     gauge!(DEAD_LETTERS).set(dead_letters as f64);
@@ -71,6 +94,7 @@ pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)]) {
     for (partition, (end, visible)) in offsets.iter().enumerate() {
         gauge!(LOG_NEXT, "partition" => partition.to_string()).set(*end as f64);
         gauge!(VISIBLE_NEXT, "partition" => partition.to_string()).set(*visible as f64);
+        gauge!(LAG, "partition" => partition.to_string()).set(end.saturating_sub(*visible) as f64);
     }
     if let Some(bytes) = resident_bytes() {
         gauge!(MEMORY).set(bytes as f64);

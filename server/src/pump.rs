@@ -1,90 +1,114 @@
-//! The pump: one thread a partition that reads the log and feeds the engine, from the first event on. Each
+//! The pump: one thread a partition that reads the log and feeds the engine, from where the snapshot ends. Each
 //! starts that of the next partition as soon as there is one: a topic may be given more of them.
 //!
-//! A record that is no event is dead-lettered and passed over; the offset moves on all the same.
+//! A record that is no event is passed over once its dead letter is written, unless too many are.
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use segue_connectors::dead_letters::{Origin, Refused};
 use segue_connectors::log::{Error, Log, PARTITIONS_MAX, Position, Read, Stored};
 use segue_dataflow::edit::Edit;
 use segue_dataflow::event::{Rejection, decode, deletion};
 use segue_dataflow::workers::{Batch, Engine};
 
+use crate::breaker::{Breaker, Broken};
 use crate::health::Health;
-use crate::letterbox::{LOG, Letterbox};
-use crate::service::letter;
+use crate::letterbox::Letterbox;
+use crate::service::refused;
 
 /// Bytes of events that one batch has, unless a single event is larger.
 const BATCH_BYTES: usize = 1 << 20;
 /// How long to wait for new events before looking whether it is time to stop.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Starts the pumps from this partition on; the thread ends when all have ended.
-///
-/// # Errors
-/// If the system gives no thread.
-pub fn start(
-    partition: u32,
-    log: &Arc<dyn Log>,
-    engine: &Arc<Engine>,
-    letterbox: &Arc<Letterbox>,
-    health: &Arc<Health>,
-) -> std::io::Result<JoinHandle<()>> {
-    let (log, engine) = (Arc::clone(log), Arc::clone(engine));
-    let (letterbox, health) = (Arc::clone(letterbox), Arc::clone(health));
-    Builder::new().name(format!("pump-{partition}")).spawn(move || {
-        let mut following = None;
-        let mut follow = || {
-            if following.is_none() && partition + 1 < log.partitions() {
-                match start(partition + 1, &log, &engine, &letterbox, &health) {
-                    Ok(pump) => following = Some(pump),
-                    Err(error) => health.fail(format!("no thread for partition {}: {error}", partition + 1)),
-                }
-            }
-        };
-        match run(partition, &*log, &engine, &letterbox, &mut follow) {
-            Ok(()) | Err(Error::Closed) => {}
-            Err(error) => health.fail(format!("reading partition {partition} of the log: {error}")),
-        }
-        drop(following.map(JoinHandle::join));
-    })
+/// What all pumps share.
+#[derive(Clone)]
+pub struct Pumps {
+    /// What is read.
+    pub log: Arc<dyn Log>,
+    /// What is fed.
+    pub engine: Arc<Engine>,
+    /// Where bad records go.
+    pub letterbox: Arc<Letterbox>,
+    /// How many of them are too many.
+    pub breaker: Arc<Breaker>,
+    /// Who is told when it cannot go on.
+    pub health: Arc<Health>,
+    /// By partition, where to begin; a partition that is not here begins at 0.
+    pub begin: Arc<[u64]>,
 }
 
-fn run(
-    partition: u32,
-    log: &dyn Log,
-    engine: &Engine,
-    letterbox: &Letterbox,
-    follow: &mut dyn FnMut(),
-) -> Result<(), Error> {
-    let mut offset = 0;
-    loop {
-        follow();
-        let Read { records, next } = log.read(partition, offset, BATCH_BYTES)?;
-        if next == offset {
-            log.wait(partition, offset, WAIT)?;
-            continue;
-        }
-        let mut batch = Batch { edits: Vec::with_capacity(records.len()), partition, next };
-        for Stored { offset, key, payload } in &records {
-            let position = Position { partition, offset: *offset };
-            let decoded = match payload {
-                Some(payload) => decode(payload),
-                None => deletion(key.as_deref().unwrap_or_default()),
+/// Why a pump has ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Log(#[from] Error),
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+impl Pumps {
+    /// Starts the pumps from this partition on; the thread ends when all have ended.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(&self, partition: u32) -> std::io::Result<JoinHandle<()>> {
+        let pumps = self.clone();
+        Builder::new().name(format!("pump-{partition}")).spawn(move || {
+            let mut following = None;
+            let mut follow = || {
+                let next = partition + 1;
+                if following.is_none() && next < pumps.log.partitions() {
+                    match pumps.start(next) {
+                        Ok(pump) => following = Some(pump),
+                        Err(error) => pumps.health.fail(format!("no thread for partition {next}: {error}")),
+                    }
+                }
             };
-            match decoded {
-                Ok(event) => batch.edits.push(Edit::new(seq_of(position), &event)),
-                Err(Rejection { code, field, detail }) => {
-                    let raw = payload.as_deref().unwrap_or_default();
-                    letterbox.put(letter(code, &field, detail, (LOG, position.to_string()), raw));
+            match pumps.run(partition, &mut follow) {
+                Ok(()) | Err(End::Log(Error::Closed)) => {}
+                Err(end) => pumps.health.fail(format!("reading partition {partition} of the log: {end}")),
+            }
+            drop(following.map(JoinHandle::join));
+        })
+    }
+
+    fn run(&self, partition: u32, follow: &mut dyn FnMut()) -> Result<(), End> {
+        let mut offset = self.begin.get(partition as usize).copied().unwrap_or(0);
+        loop {
+            follow();
+            let Read { records, next } = self.log.read(partition, offset, BATCH_BYTES)?;
+            if next == offset {
+                self.log.wait(partition, offset, WAIT)?;
+                continue;
+            }
+            let mut batch = Batch { edits: Vec::with_capacity(records.len()), partition, next };
+            let mut bad = Vec::new();
+            for (place, Stored { offset, key, payload }) in records.iter().enumerate() {
+                let position = Position { partition, offset: *offset };
+                let decoded = match payload {
+                    Some(payload) => decode(payload),
+                    None => deletion(key.as_deref().unwrap_or_default()),
+                };
+                match decoded {
+                    Ok(event) => batch.edits.push(Edit::new(seq_of(position), &event)),
+                    Err(rejection) => bad.push((place, position, rejection)),
                 }
             }
-        }
-        offset = next;
-        if engine.feed(batch).is_err() {
-            return Ok(()); // the engine has stopped
+            let broken = self.breaker.read(records.len(), &bad);
+            let letters = bad.into_iter().map(|(place, position, rejection)| {
+                let Rejection { code, field, detail } = rejection;
+                let Stored { key, payload, .. } = &records[place];
+                refused(code, &field, detail, Origin::Log(position), key.clone(), payload.clone())
+            });
+            self.letterbox.write(letters.collect::<Vec<Refused>>())?;
+            broken?;
+            offset = next;
+            if self.engine.feed(batch).is_err() {
+                return Ok(()); // the engine has stopped
+            }
         }
     }
 }

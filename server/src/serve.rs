@@ -15,6 +15,9 @@ use crate::config::Config;
 use crate::service::{Service, StartError};
 use crate::{http, metrics};
 
+/// How often the log's dashboards are told how far answers are.
+const COMMIT: Duration = Duration::from_secs(1);
+
 /// Why serving did not begin, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -125,6 +128,13 @@ pub async fn start(config: Config, ready_file: Option<&Path>) -> Result<Running,
     tokio::spawn(async move {
         tokio::select! { () = once(asked) => {}, () = once(ended) => {} }
         set.store(true, Ordering::SeqCst);
+    });
+    let (reader, ended) = (Arc::clone(&service), stopped.clone());
+    tokio::spawn(async move {
+        let mut told = Vec::new();
+        while tokio::time::timeout(COMMIT, once(ended.clone())).await.is_err() {
+            reader.commit(&mut told);
+        }
     });
     let api_task = tokio::spawn(api_server);
     let done = tokio::spawn(async move {

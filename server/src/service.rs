@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use segue_connectors::dead_letters::{DeadLetter, DeadLetters, Raw};
+use bytes::Bytes;
+use segue_connectors::dead_letters::{DeadLetters, Origin, Refused};
 use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, SyncMode, folder_of};
 use segue_connectors::kafka::Kafka;
+use segue_connectors::kafka::dead_letters::DeadLetterTopic;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
@@ -15,10 +17,13 @@ use segue_dataflow::settings::Settings;
 use segue_dataflow::workers::{Answers, AskError, Engine, Observer, Options, Progress};
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::breaker::Breaker;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::health::Health;
-use crate::letterbox::{self, Letterbox};
+use crate::letterbox::Letterbox;
+use crate::pump::Pumps;
+use crate::snapshots::{self, Keeper, recovery};
 use crate::{dead_letters, pump};
 
 /// Everything that runs, shared by whoever serves it.
@@ -39,6 +44,8 @@ pub struct Service {
     letterbox: Arc<Letterbox>,
     /// Turns of requests that write to the log.
     pub appends: Semaphore,
+    /// Takes snapshots; none if none are wanted.
+    pub keeper: Option<Keeper>,
     pumps: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -62,6 +69,9 @@ pub enum StartError {
     /// A log that is open cannot be read.
     #[error(transparent)]
     Read(#[from] segue_connectors::log::Error),
+    /// The snapshots to go on from.
+    #[error(transparent)]
+    Snapshot(#[from] segue_connectors::snapshot::Error),
     /// The engine.
     #[error("the engine did not start: {0}")]
     Engine(String),
@@ -79,22 +89,23 @@ impl Observer for Watcher {
     }
 
     fn refused(&self, seq: u64, detail: String) {
-        let position = pump::position_of(seq).to_string();
-        self.letterbox.put(letter(Code::IdTaken, "", detail, (letterbox::LOG, position), b""));
+        let origin = Origin::Log(pump::position_of(seq));
+        self.letterbox.put(refused(Code::IdTaken, "", detail, origin, None, None));
     }
 }
 
-/// A dead letter of now. `from` is its source and position.
-pub fn letter(code: Code, field: &str, detail: String, from: (&str, String), raw: &[u8]) -> DeadLetter {
-    DeadLetter {
-        code,
-        field: Some(field.to_owned()).filter(|field| !field.is_empty()),
-        detail,
-        source: from.0.to_owned(),
-        position: from.1,
-        at_ms: i64::try_from(now_ms()).unwrap_or(i64::MAX),
-        raw: Raw::of(raw),
-    }
+/// A record refused now.
+pub fn refused(
+    code: Code,
+    field: &str,
+    detail: String,
+    origin: Origin,
+    key: Option<Bytes>,
+    payload: Option<Bytes>,
+) -> Refused {
+    let field = Some(field.to_owned()).filter(|field| !field.is_empty());
+    let at_ms = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+    Refused { code, field, detail, origin, at_ms, key, payload }
 }
 
 /// Why there is no answer.
@@ -120,13 +131,18 @@ impl Service {
         let folder = &config.server.data_dir;
         std::fs::create_dir_all(folder)
             .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        let log: Arc<dyn Log> = if config.kafka.brokers.is_empty() {
+        let (log, dead_letters): (Arc<dyn Log>, DeadLetters) = if config.kafka.brokers.is_empty() {
             let sync = if config.server.fsync { SyncMode::Fsync } else { SyncMode::Os };
-            Arc::new(Embedded::open(&folder_of(folder), LogOptions { sync, ..LogOptions::default() })?.log)
+            let options = LogOptions { sync, ..LogOptions::default() };
+            let log = Embedded::open(&folder_of(folder), options)?.log;
+            (Arc::new(log), DeadLetters::open(&dead_letters::folder_of(folder))?.0)
         } else {
-            Arc::new(Kafka::open(&config.kafka)?)
+            let log = Kafka::open(&config.kafka)?;
+            let topic = DeadLetterTopic::open(&config.kafka)?;
+            topic.create()?;
+            topic.count()?;
+            (Arc::new(log), DeadLetters::Topic(Box::new(topic)))
         };
-        let (dead_letters, _torn) = DeadLetters::open(&dead_letters::folder_of(folder))?;
         let dead_letters = Arc::new(dead_letters);
         let caught_up_at = (0..log.partitions()).map(|p| log.end(p)).collect::<Result<Vec<_>, _>>()?;
 
@@ -141,10 +157,33 @@ impl Service {
             settings: Settings { recommend: config.recommend, neighbours: config.neighbours },
             answers: Answers::Readers(config.dataflow.readers),
         };
-        let engine =
-            Arc::new(Engine::start(options, Arc::new(now_ms), observer, None).map_err(StartError::Engine)?);
-        let pumps = pump::start(0, &log, &engine, &letterbox, &health).map_err(no_thread)?;
-        let (pumps, appends) = (Mutex::new(Some(pumps)), Semaphore::new(config.limits.appends));
+        let mut store = recovery::open(&config)?;
+        let found = match &mut store {
+            Some(store) => {
+                store.claim()?;
+                recovery::load(store, options.workers, &*log)?
+            }
+            None => None,
+        };
+        let (last, restored) = found.unzip();
+        let engine = Engine::start(options, Arc::new(now_ms), observer, restored);
+        let engine = Arc::new(engine.map_err(StartError::Engine)?);
+        let pumps = Pumps {
+            log: Arc::clone(&log),
+            engine: Arc::clone(&engine),
+            letterbox: Arc::clone(&letterbox),
+            breaker: Arc::new(Breaker::new(config.limits.bad_share)),
+            health: Arc::clone(&health),
+            begin: engine.progress().into(),
+        };
+        let pumps = Mutex::new(Some(pumps.start(0).map_err(no_thread)?));
+        let settings = config.snapshots.clone();
+        let keeper = store.map(|store| {
+            let (engine, log, health) = (Arc::clone(&engine), Arc::clone(&log), Arc::clone(&health));
+            Keeper::start(snapshots::Parts { store, engine, log, health, settings, last })
+        });
+        let keeper = keeper.transpose().map_err(no_thread)?;
+        let appends = Semaphore::new(config.limits.appends);
         Ok(Arc::new(Service {
             config,
             log,
@@ -155,6 +194,7 @@ impl Service {
             health,
             letterbox,
             appends,
+            keeper,
             pumps,
         }))
     }
@@ -192,12 +232,24 @@ impl Service {
         ends.map(|(p, end)| (end, progress.next.get(p).copied().unwrap_or(0))).collect()
     }
 
+    /// Tells the log's dashboards how far answers are, unless that is what they were `told` last.
+    pub fn commit(&self, told: &mut Vec<u64>) {
+        let next = self.progress.borrow().next.clone();
+        if next != *told {
+            self.log.commit(&next);
+            *told = next;
+        }
+    }
+
     /// Stops everything, in the order of the flow. What is acknowledged is on the log.
     ///
     /// # Errors
     /// What a worker said in its panic.
     pub fn stop(&self) -> Result<(), String> {
         self.health.stopping();
+        self.letterbox.hurry();
+        self.commit(&mut Vec::new());
+        self.keeper.iter().for_each(Keeper::close);
         self.log.close();
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
@@ -233,7 +285,8 @@ mod tests {
         let mut config = Config::default();
         config.server.data_dir = folder.path().to_owned();
         config.dataflow.readers = 1;
-        let service = Service::start(config).expect("it starts");
+        let service = tokio::task::spawn_blocking(move || Service::start(config));
+        let service = service.await.expect("no panic").expect("it starts");
         service.progress.clone().wait_for(|progress| progress.as_of > 0).await.expect("it runs");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/v1/state", listener.local_addr().expect("an address"));
@@ -256,6 +309,7 @@ mod tests {
         let again = async { while state(&url).await.0 != 200 {} };
         tokio::time::timeout(Duration::from_secs(60), again).await.expect("it answers again");
         server.abort();
-        service.stop().expect("no worker panics");
+        let stopped = tokio::task::spawn_blocking(move || service.stop()).await.expect("no panic");
+        stopped.expect("no worker panics");
     }
 }

@@ -1,43 +1,47 @@
 //! The log on Kafka: one topic, whose offsets are the log's.
 //!
 //! Reading order: `settings` is the section of the configuration; this file is the [`Log`]; `source` reads,
-//! `sink` appends; [`topics`] makes topics; [`dead_letters`] is where records go that are no events.
+//! `sink` appends; `watch` looks at the topic now and then, `landmark` knows it again; [`topics`] makes topics; [`dead_letters`] is where records
+//! go that are no events.
 //!
 //! - Partitions are assigned by hand and read from the offset that [`Log::read`] is asked for. What Kafka
-//!   remembers for the group is written for dashboards ([`Kafka::commit`]) and never read.
+//!   remembers for the group is written for dashboards ([`Log::commit`]) and never read.
 //! - A key's partition is (murmur2(key) & 0x7fffffff) % partitions, as in Kafka's own clients. Adding
 //!   partitions moves keys: let readers catch up before anything is produced to the new ones.
 //! - Each partition has a queue of its own, bounded in bytes. Where nobody reads, librdkafka pauses fetching
 //!   once the queue is full; the records stay with the broker.
-//! - Kafka's topic ids cannot be asked for by librdkafka's reader. So a topic that was deleted and made again
-//!   while nobody looked is recognised by its offsets: until the new one has as many records as the old had.
+//! - A topic that was deleted and made again is noticed: if it has fewer records than were read, when they are
+//!   asked for; otherwise by its first record, a few seconds later (`landmark`). Whoever keeps offsets keeps
+//!   [`Log::landmark`] beside them, and asks [`Log::recognise`] before it goes on from them.
 
 pub mod dead_letters;
+mod landmark;
+mod scan;
 mod settings;
 mod sink;
 mod source;
 pub mod topics;
+mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, TopicPartitionList};
 
-use crate::log::{Error, Log, PARTITIONS_MAX, Position, Read, Record, check};
+use crate::log::{Error, Landmark, Log, PARTITIONS_MAX, Position, Read, Record, check};
+use landmark::Surveyor;
 use settings::Role;
-pub use settings::Settings;
+pub use settings::{Settings, is_secret};
 use sink::{Outgoing, Sink};
 use source::Source;
+use watch::{Shared, lock, watch};
 
 /// How long a broker may take to answer a question about the topic.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How often the topic is looked at: for new partitions, and for its ends.
-const WATCH: Duration = Duration::from_secs(1);
-
 /// Why Kafka cannot be the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -83,8 +87,9 @@ pub enum OpenError {
 pub(crate) struct Context;
 
 impl ClientContext for Context {
+    /// librdkafka's own log says it too, and less often.
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {error}: {reason}");
+        tracing::debug!("kafka: {error}: {reason}");
     }
 }
 
@@ -103,18 +108,8 @@ pub struct Kafka {
     source: Source,
     sink: Sink,
     shared: Arc<Shared>,
+    settings: Settings,
     watcher: Option<JoinHandle<()>>,
-}
-
-/// What the threads of one log know of its topic.
-struct Shared {
-    topic: String,
-    /// For messages.
-    address: std::path::PathBuf,
-    partitions: AtomicU32,
-    /// As they were when the watcher last looked.
-    ends: Mutex<Vec<u64>>,
-    closed: AtomicBool,
 }
 
 impl Kafka {
@@ -125,16 +120,11 @@ impl Kafka {
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let consumer: Arc<BaseConsumer<Context>> = Arc::new(settings.create(Role::Consumer, Context)?);
         let partitions = topics::partitions(&consumer, settings, &settings.topic)?;
-        let shared = Arc::new(Shared {
-            topic: settings.topic.clone(),
-            address: settings.address(&settings.topic),
-            partitions: AtomicU32::new(partitions),
-            ends: Mutex::new(Vec::new()),
-            closed: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(settings, partitions));
+        let surveyor = Surveyor::open(settings)?;
         let watcher = Builder::new().name("kafka".to_owned()).spawn({
             let (consumer, shared) = (Arc::clone(&consumer), Arc::clone(&shared));
-            move || watch(&consumer, &shared)
+            move || watch(&consumer, &surveyor, &shared)
         });
         let watcher =
             watcher.map_err(|error| OpenError::Settings { detail: format!("no thread: {error}") })?;
@@ -142,14 +132,9 @@ impl Kafka {
             source: Source::new(consumer, Arc::clone(&shared)),
             sink: Sink::open(settings, &settings.topic)?,
             shared,
+            settings: settings.clone(),
             watcher: Some(watcher),
         })
-    }
-
-    /// Tells Kafka how far the group (`group.id`) is, `next` by partition, for dashboards. Does not wait; what
-    /// goes wrong is logged.
-    pub fn commit(&self, next: &[u64]) {
-        self.source.commit(next);
     }
 }
 
@@ -158,31 +143,6 @@ impl Drop for Kafka {
         self.close();
         if let Some(watcher) = self.watcher.take() {
             drop(watcher.join());
-        }
-    }
-}
-
-/// Serves librdkafka's events, and looks at the topic now and then, until the log is closed.
-fn watch(consumer: &BaseConsumer<Context>, shared: &Shared) {
-    let mut looked: Option<Instant> = None;
-    while !shared.closed.load(Ordering::SeqCst) {
-        // Records do not come here: each partition has its queue.
-        if let Some(Err(error)) = consumer.poll(WATCH / 10) {
-            tracing::debug!("kafka: {error}");
-        }
-        if looked.is_some_and(|at| at.elapsed() < WATCH) {
-            continue;
-        }
-        looked = Some(Instant::now());
-        if let Ok(metadata) = consumer.fetch_metadata(Some(&shared.topic), WATCH) {
-            let there = metadata.topics().iter().map(|topic| topic.partitions().len() as u32).sum();
-            let before = shared.partitions.fetch_max(there, Ordering::SeqCst);
-            if there > before {
-                tracing::info!("{}: {there} partitions, {before} before", shared.address.display());
-            }
-        }
-        if let Ok(ends) = source::ends(consumer, shared) {
-            *shared.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
         }
     }
 }
@@ -198,6 +158,7 @@ impl Log for Kafka {
         }
         check(records)?;
         self.sink.send(records.iter().map(|record| Outgoing {
+            partition: None,
             key: Some(record.key.as_bytes()),
             payload: Some(&record.payload),
             headers: None,
@@ -217,11 +178,27 @@ impl Log for Kafka {
     }
 
     fn recent_ends(&self) -> Vec<u64> {
-        self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shared.ends).clone()
     }
 
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error> {
         self.source.wait(partition, offset, timeout)
+    }
+
+    fn commit(&self, next: &[u64]) {
+        *lock(&self.shared.uncommitted) = Some(next.to_vec());
+    }
+
+    fn landmark(&self) -> Option<Landmark> {
+        *lock(&self.shared.landmark)
+    }
+
+    fn recognise(&self, landmark: &Landmark) -> Result<(), Error> {
+        let unreadable = |error: OpenError| Error::Unreadable {
+            path: self.shared.address.clone(),
+            reason: error.to_string(),
+        };
+        Surveyor::open(&self.settings).map_err(unreadable)?.look(landmark).map(drop)
     }
 
     fn close(&self) {

@@ -19,7 +19,8 @@ pub struct Settings {
     pub brokers: String,
     /// The topic of the events. It must exist: `segue replay --create-topic` makes one.
     pub topic: String,
-    /// The topic for records that are no events.
+    /// The topic for records that are no events; made at the start if it is not there. Empty: the topic of the
+    /// events and `.dead-letters`.
     pub dead_letter_topic: String,
     /// Any of librdkafka's properties by its own name, such as `security.protocol` or `sasl.username`, for
     /// producer and consumer alike. Those that exactness rests on cannot be changed.
@@ -31,7 +32,7 @@ impl Default for Settings {
         Settings {
             brokers: String::new(),
             topic: "segue.events".to_owned(),
-            dead_letter_topic: "segue.dead-letters".to_owned(),
+            dead_letter_topic: String::new(),
             properties: BTreeMap::new(),
         }
     }
@@ -78,7 +79,16 @@ const PRODUCER: [(&str, &str); 5] = [
     ("reconnect.backoff.max.ms", "1000"),
 ];
 
-/// Which of the two a client is.
+/// Parts of the names of properties that nobody should read in passing.
+const SECRET: [&str; 5] = ["password", "passphrase", "secret", "key.pem", "sasl.oauthbearer.config"];
+
+/// Whether the value of this property is a secret, as far as its name tells.
+pub fn is_secret(property: &str) -> bool {
+    let property = property.to_lowercase();
+    SECRET.iter().any(|part| property.contains(part))
+}
+
+/// What a client is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Consumer,
@@ -87,6 +97,14 @@ pub(super) enum Role {
 }
 
 impl Settings {
+    /// The dead-letter topic.
+    pub fn dead_letters(&self) -> String {
+        match &*self.dead_letter_topic {
+            "" => format!("{}.dead-letters", self.topic),
+            name => name.to_owned(),
+        }
+    }
+
     /// The address of a topic, for messages.
     pub(super) fn address(&self, topic: &str) -> PathBuf {
         PathBuf::from(format!("kafka://{}/{topic}", self.brokers))

@@ -18,10 +18,15 @@ const ROOM: Duration = Duration::from_millis(20);
 
 /// A record on its way.
 pub(super) struct Outgoing<'a> {
+    /// None: that of the key.
+    pub(super) partition: Option<i32>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) payload: Option<&'a [u8]>,
     pub(super) headers: Option<OwnedHeaders>,
 }
+
+/// What became of a record; none if it was not tried.
+pub(super) type Sent = Option<Result<Position, KafkaError>>;
 
 pub(super) struct Sink {
     /// A producer that lost its place among the broker's sequence numbers is of no use: another takes over.
@@ -46,30 +51,41 @@ impl Sink {
         &self,
         records: impl ExactSizeIterator<Item = Outgoing<'a>>,
     ) -> Result<Vec<Position>, Error> {
+        self.all(self.deliver(records))
+    }
+
+    /// Sends the records and waits until each has come to its end.
+    pub(super) fn deliver<'a>(&self, records: impl ExactSizeIterator<Item = Outgoing<'a>>) -> Vec<Sent> {
         let producer = Arc::clone(&self.producer());
-        let nowhere = Position { partition: 0, offset: 0 };
-        let batch = Arc::new(Batch {
-            state: Mutex::new(State { positions: vec![nowhere; records.len()], ..State::default() }),
-            news: Condvar::new(),
-        });
+        let sent = vec![None; records.len()];
+        let batch = Arc::new(Batch { state: Mutex::new(State { sent, left: 0 }), news: Condvar::new() });
         for (index, record) in records.enumerate() {
             batch.lock().left += 1;
             if let Err(error) = self.enqueue(&producer, &batch, index, record) {
-                batch.settle(Err(&error));
+                batch.settle(index, Err(error));
                 break;
             }
         }
         let state = batch.news.wait_while(batch.lock(), |state| state.left > 0);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        let Some(failed) = state.failed.take() else { return Ok(std::mem::take(&mut state.positions)) };
-        if let Some((code, reason)) = producer.client().fatal_error() {
+        let sent = std::mem::take(&mut state.unwrap_or_else(PoisonError::into_inner).sent);
+        if sent.iter().flatten().any(Result::is_err)
+            && let Some((code, reason)) = producer.client().fatal_error()
+        {
             self.replace(&producer, &format!("{code}: {reason}"));
         }
-        let reason = format!("{}: {}", self.address.display(), failed.reason);
-        Err(if state.delivered > 0 || failed.possibly_there {
-            Error::MaybeAppended { reason }
-        } else {
+        sent
+    }
+
+    /// Where the records are, if all of them are there.
+    pub(super) fn all(&self, sent: Vec<Sent>) -> Result<Vec<Position>, Error> {
+        let mut failed = sent.iter().flatten().filter_map(|sent| sent.as_ref().err());
+        let Some(first) = failed.next() else { return Ok(sent.into_iter().flatten().flatten().collect()) };
+        let reason = format!("{}: {first}", self.address.display());
+        let none_is_there = is_certain(first) && failed.all(is_certain);
+        Err(if none_is_there && !sent.iter().flatten().any(Result::is_ok) {
             Error::NotAppended { reason }
+        } else {
+            Error::MaybeAppended { reason }
         })
     }
 
@@ -83,6 +99,7 @@ impl Sink {
         let ticket = Box::new(Ticket { batch: Arc::clone(batch), index });
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, ticket);
         (record.key, record.payload, record.headers) = (from.key, from.payload, from.headers);
+        record.partition = from.partition;
         loop {
             match producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -116,19 +133,10 @@ struct Batch {
     news: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    positions: Vec<Position>,
+    sent: Vec<Sent>,
     /// Records on their way.
     left: usize,
-    delivered: usize,
-    /// The first failure; that a record may be there all the same is never forgotten.
-    failed: Option<Failed>,
-}
-
-struct Failed {
-    reason: String,
-    possibly_there: bool,
 }
 
 impl Batch {
@@ -137,21 +145,10 @@ impl Batch {
     }
 
     /// One record has come to its end.
-    fn settle(&self, result: Result<(usize, Position), &KafkaError>) {
+    fn settle(&self, index: usize, result: Result<Position, KafkaError>) {
         let mut state = self.lock();
         state.left -= 1;
-        match result {
-            Ok((index, position)) => {
-                state.positions[index] = position;
-                state.delivered += 1;
-            }
-            Err(error) => {
-                let possibly_there = !is_certain(error);
-                let failed =
-                    state.failed.get_or_insert_with(|| Failed { reason: error.to_string(), possibly_there });
-                failed.possibly_there |= possibly_there;
-            }
-        }
+        state.sent[index] = Some(result);
         drop(state);
         self.news.notify_all();
     }
@@ -184,8 +181,9 @@ struct Ticket {
 struct Deliveries;
 
 impl ClientContext for Deliveries {
+    /// librdkafka's own log says it too, and less often.
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {error}: {reason}");
+        tracing::debug!("kafka: {error}: {reason}");
     }
 }
 
@@ -197,9 +195,9 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(message) => {
                 let (partition, offset) = (message.partition() as u32, message.offset().max(0) as u64);
-                batch.settle(Ok((index, Position { partition, offset })));
+                batch.settle(index, Ok(Position { partition, offset }));
             }
-            Err((error, _)) => batch.settle(Err(error)),
+            Err((error, _)) => batch.settle(index, Err(error.clone())),
         }
     }
 }

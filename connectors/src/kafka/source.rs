@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::{ANSWER, Context, Shared};
+use super::watch::{PATIENCE, Shared};
+use super::{ANSWER, Context};
 use crate::log::{Error, Position, Read, Stored};
 
 /// How long a wait goes without looking whether the log was closed or the position moved.
@@ -79,7 +80,11 @@ impl Source {
                 }
             }
             if self.shared.closed.load(Ordering::SeqCst) {
-                return if self.bounds(partition)?.1 > offset { Ok(true) } else { Err(Error::Closed) };
+                return if self.bounds_within(partition, PATIENCE)?.1 > offset {
+                    Ok(true)
+                } else {
+                    Err(Error::Closed)
+                };
             }
             if left.is_zero() {
                 return Ok(false);
@@ -89,28 +94,22 @@ impl Source {
 
     /// Begin and end of a partition, asked of the broker. The end is that of what is committed.
     pub(super) fn bounds(&self, partition: u32) -> Result<(u64, u64), Error> {
+        self.bounds_within(partition, ANSWER)
+    }
+
+    fn bounds_within(&self, partition: u32, patience: Duration) -> Result<(u64, u64), Error> {
         self.check(partition)?;
-        match self.consumer.fetch_watermarks(&self.shared.topic, partition as i32, ANSWER) {
+        match self.consumer.fetch_watermarks(&self.shared.topic, partition as i32, patience) {
             Ok((low, high)) => Ok((low.max(0) as u64, high.max(0) as u64)),
             Err(error) if is_unknown_topic(&error) => Err(self.no_topic(&error)),
             Err(error) => Err(self.unreadable(&error)),
         }
     }
 
-    pub(super) fn commit(&self, next: &[u64]) {
-        let mut offsets = TopicPartitionList::with_capacity(next.len());
-        for (partition, next) in next.iter().enumerate() {
-            let offset = Offset::Offset(*next as i64);
-            if let Err(error) = offsets.add_partition_offset(&self.shared.topic, partition as i32, offset) {
-                tracing::warn!("kafka: offset {partition}:{next} cannot be committed: {error}");
-            }
-        }
-        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
-            tracing::warn!("kafka: {error}");
-        }
-    }
-
     fn check(&self, partition: u32) -> Result<(), Error> {
+        if let Some(other) = self.shared.other.get() {
+            return Err(other.clone());
+        }
         let partitions = self.shared.partitions.load(Ordering::SeqCst);
         if partition < partitions { Ok(()) } else { Err(Error::NoPartition { partition, partitions }) }
     }
@@ -235,7 +234,7 @@ pub(super) fn ends(consumer: &BaseConsumer<Context>, shared: &Shared) -> Result<
     for partition in 0..partitions {
         list.add_partition_offset(&shared.topic, partition as i32, Offset::End)?;
     }
-    let found = consumer.offsets_for_times(list, ANSWER)?;
+    let found = consumer.offsets_for_times(list, PATIENCE)?;
     let mut ends = vec![0; partitions as usize];
     for element in found.elements() {
         element.error()?;

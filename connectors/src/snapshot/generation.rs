@@ -16,7 +16,7 @@ impl Store {
     /// [`Error::Store`].
     pub fn claim(&mut self) -> Result<u64, Error> {
         // Not two claims are alike: so a claim that is read back is ours or is not.
-        let claim = Bytes::from(json!({"claim": Uuid::now_v7()}).to_string());
+        let claim = Bytes::from(json!({"claim": Uuid::now_v7().to_string()}).to_string());
         loop {
             let there = self.numbers(FOLDER)?;
             let next = there.last().map_or(1, |newest| newest + 1);

@@ -20,7 +20,7 @@ impl Store {
         // The newest row of an id counts, so the newest layer comes first.
         let (mut playlists, mut tracks) = (FxHashSet::default(), FxHashSet::default());
         for (older, layer) in manifest.layers.iter().enumerate().rev() {
-            let mut first =
+            let first =
                 |seen: &mut FxHashSet<u64>, id| !seen.contains(&id) && (older == 0 || seen.insert(id));
             self.tracks(layer, |id, track| {
                 if first(&mut tracks, id.0) {
@@ -45,7 +45,7 @@ impl Store {
                 "its objects have {} playlists, {} entries, digest {}; it says {}, {}, {}",
                 found.0, found.1, found.2, manifest.playlists, manifest.entries, manifest.digest
             );
-            return Err(Error::corrupt(&name, detail));
+            return Err(Error::corrupt(&name, &detail));
         }
         Ok(restored)
     }
@@ -57,9 +57,9 @@ impl Store {
     ) -> Result<(), Error> {
         let mut rows = Rows::new(self, layer, TableName::Tracks);
         while let Some((object, row)) = rows.next()? {
-            let (id, track) = schema::track(row).map_err(|e| Error::corrupt(object, e))?;
+            let (id, track) = schema::track(row).map_err(|e| Error::corrupt(object, &e))?;
             if track.as_ref().is_some_and(|track| TrackId::of(&track.uri) != id) {
-                return Err(Error::corrupt(object, format!("{id:?} is not the id of its URI")));
+                return Err(Error::corrupt(object, &format!("{id:?} is not the id of its URI")));
             }
             each(id, track.as_ref());
         }
@@ -77,7 +77,7 @@ impl Store {
         let mut entries = Rows::new(self, layer, TableName::Entries);
         let mut tracks = Vec::new();
         while let Some((object, row)) = rows.next()? {
-            let wrong = |e| Error::corrupt(object, e);
+            let wrong = |e| Error::corrupt(object, &e);
             let id = PlaylistId(row.id(0).map_err(wrong)?);
             let uri: Option<Box<str>> = row.text(1).map_err(wrong)?.map(Into::into);
             let title: Option<Box<str>> = row.text(2).map_err(wrong)?.map(Into::into);
@@ -85,24 +85,24 @@ impl Store {
             tracks.clear();
             for _ in 0..length {
                 let Some((object, entry)) = entries.next()? else {
-                    return Err(Error::corrupt(object, format!("entries of {id:?} are missing")));
+                    return Err(Error::corrupt(object, &format!("entries of {id:?} are missing")));
                 };
-                let wrong = |e| Error::corrupt(object, e);
+                let wrong = |e| Error::corrupt(object, &e);
                 if entry.id(0).map_err(wrong)? != id.0 {
-                    return Err(Error::corrupt(object, format!("an entry of {id:?} is missing")));
+                    return Err(Error::corrupt(object, &format!("an entry of {id:?} is missing")));
                 }
                 tracks.push(TrackId(entry.id(1).map_err(wrong)?));
             }
             match uri {
                 Some(uri) if PlaylistId::of(&uri) != id => {
-                    return Err(Error::corrupt(object, format!("{id:?} is not the id of {uri:?}")));
+                    return Err(Error::corrupt(object, &format!("{id:?} is not the id of {uri:?}")));
                 }
                 Some(uri) => each(object, id, Some((&uri, title.as_deref(), &tracks)))?,
                 None => each(object, id, None)?,
             }
         }
         match entries.next()? {
-            Some((object, _)) => Err(Error::corrupt(object, "it has entries of no playlist")),
+            Some((object, _)) => Err(Error::corrupt(object, &"it has entries of no playlist")),
             None => Ok(()),
         }
     }
@@ -111,15 +111,15 @@ impl Store {
     fn object(&self, object: &Object) -> Result<Bytes, Error> {
         let path = &object.path;
         let bytes = self.get(path).map_err(|error| match error {
-            object_store::Error::NotFound { .. } => Error::corrupt(path, "it is missing"),
+            object_store::Error::NotFound { .. } => Error::corrupt(path, &"it is missing"),
             error => Error::store(format!("reading {path}"))(error),
         })?;
         if bytes.len() as u64 != object.bytes {
-            return Err(Error::corrupt(path, format!("it has {} bytes, not {}", bytes.len(), object.bytes)));
+            return Err(Error::corrupt(path, &format!("it has {} bytes, not {}", bytes.len(), object.bytes)));
         }
         let found = hash(&bytes);
         if found != object.sha256 {
-            return Err(Error::corrupt(path, format!("its SHA-256 is {found}, not {}", object.sha256)));
+            return Err(Error::corrupt(path, &format!("its SHA-256 is {found}, not {}", object.sha256)));
         }
         Ok(bytes)
     }
@@ -142,14 +142,14 @@ impl<'a> Rows<'a> {
     fn next(&mut self) -> Result<Option<(&'a str, &mut FileRows)>, Error> {
         loop {
             if let Some((object, rows, read)) = &mut self.now {
-                if rows.next().map_err(|e| Error::corrupt(&object.path, e))? {
+                if rows.next().map_err(|e| Error::corrupt(&object.path, &e))? {
                     *read += 1;
                     break;
                 }
                 if *read != object.rows {
                     return Err(Error::corrupt(
                         &object.path,
-                        format!("it has {read} rows, not {}", object.rows),
+                        &format!("it has {read} rows, not {}", object.rows),
                     ));
                 }
             }
@@ -158,8 +158,8 @@ impl<'a> Rows<'a> {
                 return Ok(None);
             };
             let bytes = self.store.object(object)?;
-            let schema = object.table.schema().map_err(|e| Error::corrupt(&object.path, e))?;
-            let rows = FileRows::new(bytes, &schema).map_err(|e| Error::corrupt(&object.path, e))?;
+            let schema = object.table.schema().map_err(|e| Error::corrupt(&object.path, &e))?;
+            let rows = FileRows::new(bytes, &schema).map_err(|e| Error::corrupt(&object.path, &e))?;
             self.now = Some((object, rows, 0));
         }
         Ok(self.now.as_mut().map(|(object, rows, _)| (object.path.as_str(), rows)))

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::log::Landmark;
 
 /// Version of manifests, and of the tables that they list.
 pub const FORMAT: u64 = 1;
@@ -21,6 +22,9 @@ pub struct Manifest {
     pub created_at: Timestamp,
     /// By partition of the log, the offset of the first event that is not included.
     pub next: Vec<u64>,
+    /// What the log is known by, where that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Landmark>,
     /// Playlists there are.
     pub playlists: u64,
     /// Entries in them.
@@ -86,11 +90,11 @@ impl Manifest {
         struct Version {
             format: u64,
         }
-        let Version { format } = serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, e))?;
+        let Version { format } = serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, &e))?;
         if format != FORMAT {
             return Err(Error::Format { object: object.to_owned(), found: format });
         }
-        serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, e))
+        serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, &e))
     }
 
     /// Its bytes.

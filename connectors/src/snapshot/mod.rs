@@ -18,6 +18,7 @@ mod store;
 mod table;
 mod write;
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 pub use faulty::{Fault, Faulty};
@@ -92,7 +93,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn corrupt(object: &str, detail: impl ToString) -> Self {
+    fn corrupt(object: &str, detail: &dyn Display) -> Self {
         Error::Corrupt { object: object.to_owned(), detail: detail.to_string() }
     }
 
@@ -109,6 +110,6 @@ impl Error {
 
 impl From<(&str, Malformed)> for Error {
     fn from((object, malformed): (&str, Malformed)) -> Self {
-        Error::corrupt(object, malformed)
+        Error::corrupt(object, &malformed)
     }
 }

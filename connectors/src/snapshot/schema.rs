@@ -9,7 +9,6 @@ use segue_dataflow::ids::{PlaylistId, TrackId};
 use super::TableName;
 use super::table::{Cell, Cells, Column, FileRows, FileWriter, schema};
 
-/// Names, of tracks and playlists: text with many different values.
 const PLAYLISTS: &str = "message playlists {
     required int64 playlist (INTEGER(64, false));
     optional binary uri (STRING);
@@ -87,26 +86,25 @@ pub fn entry_row(playlist: PlaylistId, track: TrackId) -> [Cell<'static>; 2] {
 
 /// The row of a track; without URI it is gone.
 pub fn track_row(id: TrackId, track: Option<&TrackRecord>) -> [Cell<'_>; 17] {
-    let names = |names: Option<&Names>| (names.is_some(), names.map(name_cells).unwrap_or_default());
-    let (inline, [a, b, c, d, e, f]) = unzip(names(track.and_then(|track| track.inline.as_ref())));
-    let (described, [g, h, i, j, k, l]) = unzip(names(track.and_then(|track| track.described.as_ref())));
+    let [a, b, c, d, e, f, g] = name_cells(track.and_then(|track| track.inline.as_ref()));
+    let [h, i, j, k, l, m, n] = name_cells(track.and_then(|track| track.described.as_ref()));
     let uri = Cell::Text(track.map(|track| &*track.uri));
     let last = Cell::Flag(track.is_some_and(|track| track.described_last));
-    [Cell::Id(id.0), uri, inline, a, b, c, d, e, f, described, g, h, i, j, k, l, last]
+    [Cell::Id(id.0), uri, a, b, c, d, e, f, g, h, i, j, k, l, m, n, last]
 }
 
-type Texts<'a> = ([Option<&'a str>; 5], Option<u32>);
-
-fn unzip<'a>((there, (texts, number)): (bool, Texts<'a>)) -> (Cell<'a>, [Cell<'a>; 6]) {
-    let [name, artist_uri, artist, album_uri, album] = texts.map(Cell::Text);
-    (Cell::Flag(there), [name, artist_uri, artist, album_uri, album, Cell::Number(number)])
-}
-
-fn name_cells(names: &Names) -> Texts<'_> {
-    let uri = |party: &'_ Option<Party>| party.as_ref().map(|party| &*party.uri);
-    let name = |party: &'_ Option<Party>| party.as_ref().and_then(|party| party.name.as_deref());
-    let Names { name: own, artist, album, duration_ms } = names;
-    ([own.as_deref(), uri(artist), name(artist), uri(album), name(album)], *duration_ms)
+fn name_cells(names: Option<&Names>) -> [Cell<'_>; 7] {
+    let [artist, album] =
+        [names.and_then(|names| names.artist.as_ref()), names.and_then(|names| names.album.as_ref())];
+    [
+        Cell::Flag(names.is_some()),
+        Cell::Text(names.and_then(|names| names.name.as_deref())),
+        Cell::Text(artist.map(|artist| &*artist.uri)),
+        Cell::Text(artist.and_then(|artist| artist.name.as_deref())),
+        Cell::Text(album.map(|album| &*album.uri)),
+        Cell::Text(album.and_then(|album| album.name.as_deref())),
+        Cell::Number(names.and_then(|names| names.duration_ms)),
+    ]
 }
 
 /// The track of a row; none if it is gone.

@@ -131,7 +131,7 @@ impl Store {
         let manifest = Manifest::parse(&name, &bytes)?;
         match manifest.epoch == epoch && !manifest.layers.is_empty() {
             true => Ok(manifest),
-            false => Err(Error::corrupt(&name, "it has another epoch in it, or no layers")),
+            false => Err(Error::corrupt(&name, &"it has another epoch in it, or no layers")),
         }
     }
 }

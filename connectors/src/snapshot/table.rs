@@ -111,7 +111,7 @@ impl FileWriter {
             match column {
                 Column::Ids(ids) => write::<Int64Type>(writer, ids, None)?,
                 Column::Numbers(cells) => {
-                    write::<Int32Type>(writer, &mut cells.values, Some(&mut cells.there))?
+                    write::<Int32Type>(writer, &mut cells.values, Some(&mut cells.there))?;
                 }
                 Column::Flags(flags) => write::<BoolType>(writer, flags, None)?,
                 Column::Texts(cells) => {

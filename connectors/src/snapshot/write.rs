@@ -7,13 +7,14 @@ use sha2::{Digest, Sha256};
 use super::schema::{entry_row, playlist_row, track_row};
 use super::table::{Cell, FileWriter};
 use super::{Error, FORMAT, Layer, Manifest, Object, Store, TableName};
+use crate::log::Landmark;
 
 /// Bytes at which a file ends and the next begins: what one request sends.
 const OBJECT_BYTES: usize = 32 << 20;
 
 impl Store {
     /// Writes a snapshot; when this returns, it is what a restart begins from. One that is not whole goes on
-    /// top of `base`, the last one written.
+    /// top of `base`, the last one written. `log` is what its offsets are of.
     ///
     /// # Errors
     /// [`Error::Fenced`], [`Error::Taken`], [`Error::Store`]. What was written before stays, and is swept up by
@@ -23,6 +24,7 @@ impl Store {
         snapshot: &Snapshot<'_>,
         base: Option<&Manifest>,
         created_at: Timestamp,
+        log: Option<Landmark>,
     ) -> Result<Manifest, Error> {
         let (epoch, generation) = (snapshot.as_of(), self.check_generation()?);
         let mut layers = match base {
@@ -56,6 +58,7 @@ impl Store {
             generation,
             created_at,
             next: snapshot.next().to_vec(),
+            log,
             playlists: totals.playlists,
             entries: totals.entries,
             digest: totals.digest.to_string(),
@@ -82,7 +85,7 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn push<const N: usize>(&mut self, row: [Cell<'_>; N]) -> Result<(), Error> {
-        let written = |e| Error::corrupt(self.folder, e);
+        let written = |e| Error::corrupt(self.folder, &e);
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(self.table.writer().map_err(written)?),
@@ -94,7 +97,7 @@ impl Files<'_> {
     fn put(&mut self) -> Result<(), Error> {
         let Some(file) = self.file.take() else { return Ok(()) };
         let path = format!("{}/{}-{:04}.parquet", self.folder, self.table.as_str(), self.objects.len());
-        let (bytes, rows) = file.finish().map_err(|e| Error::corrupt(&path, e))?;
+        let (bytes, rows) = file.finish().map_err(|e| Error::corrupt(&path, &e))?;
         let sha256 = hash(&bytes);
         let object = Object { table: self.table, path, rows, bytes: bytes.len() as u64, sha256 };
         self.store.put(&object.path, bytes)?;

@@ -33,6 +33,12 @@ impl Broker {
         services(&["kill", "kafka"], &self.folder);
     }
 
+    /// An orderly end.
+    #[allow(dead_code, reason = "not every test stops it")]
+    pub fn stop(&self) {
+        services(&["down"], &self.folder);
+    }
+
     /// On the same port, with the same data.
     #[allow(dead_code, reason = "not every test kills it")]
     pub fn restart(&self) {

@@ -59,8 +59,10 @@ fn a_topic_that_was_made_again_is_another_log() {
 #[test]
 fn a_topic_that_is_gone_is_told() {
     let (mut settings, _) = filled("gone");
-    // Nobody takes what is appended then: no need to wait for long.
-    settings.properties.insert("message.timeout.ms".to_owned(), "1000".to_owned());
+    // Nobody takes what is appended then, and nobody makes the topic again: no need to wait for long.
+    for name in ["message.timeout.ms", "topic.metadata.propagation.max.ms"] {
+        settings.properties.insert(name.to_owned(), "1000".to_owned());
+    }
     let log = open(&settings);
     assert_eq!(drain(&log, 0, 0).unwrap().1, 5);
     delete(&settings);
@@ -73,4 +75,41 @@ fn a_topic_that_is_gone_is_told() {
         log.append(&[record("k", "f")]),
         Err(Error::NotAppended { .. } | Error::MaybeAppended { .. })
     ));
+}
+
+#[test]
+fn a_topic_with_as_many_records_as_before_is_known_by_its_first() {
+    let (settings, log) = filled("as-many");
+    let landmark = eventually("its landmark", || log.landmark());
+    assert_eq!(landmark.position, Position { partition: 0, offset: 0 });
+    assert_eq!(log.recognise(&landmark), Ok(()));
+    drop(log);
+    let again = || {
+        delete(&settings);
+        eventually("the name is free", || {
+            topics::create(&settings, &settings.topic, 1).ok().filter(|new| *new)
+        });
+    };
+    again();
+    let other = Err(Error::OtherLog { path: "x".into(), position: landmark.position });
+    let recognised = |log: &Kafka| {
+        log.recognise(&landmark).map_err(|error| match error {
+            Error::OtherLog { position, .. } => Error::OtherLog { path: "x".into(), position },
+            error => error,
+        })
+    };
+    let log = open(&settings);
+    assert_eq!((recognised(&log), log.landmark()), (other.clone(), None), "it is empty");
+    log.append(&["a", "b", "c", "d", "e"].map(|text| record("k", text))).unwrap();
+    assert_eq!(recognised(&log), other, "the same records, at another time");
+    let new = eventually("its landmark", || log.landmark());
+    // A landmark that is gone proves nothing: what is left takes its place.
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(&settings.topic, 0, Offset::Offset(3)).unwrap();
+    let (admin, _) = admin(&settings);
+    let options = AdminOptions::new().operation_timeout(Some(LONG));
+    pollster::block_on(admin.delete_records(&before, &options)).unwrap();
+    assert_eq!(log.recognise(&new), Ok(()));
+    let left = eventually("the next landmark", || log.landmark().filter(|landmark| *landmark != new));
+    assert_eq!(left.position.offset, 3);
 }

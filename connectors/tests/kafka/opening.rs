@@ -61,6 +61,18 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
+fn dead_letters_do_not_go_among_the_events() {
+    let settings = shared().settings("both");
+    assert_eq!(settings.dead_letters(), "both.dead-letters");
+    let settings = Settings { dead_letter_topic: "both".to_owned(), ..settings };
+    let error = DeadLetterTopic::open(&settings).err().unwrap();
+    assert!(
+        error.to_string().ends_with("`kafka.dead_letter_topic` is both, the topic of the events"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_topic_is_made_once() {
     let settings = topic("once", 2);
     let again = || topics::create(&settings, "once", 5);

@@ -33,9 +33,12 @@ fn there_are_never_two_manifests_of_one_epoch() {
     let [mut one, mut other] = [1, 2].map(|seed| Running::start(1, seed, None, 0));
     one.feed(50);
     let snapshot = one.snapshot(true);
-    let first = store.write(&snapshot, None, jiff::Timestamp::UNIX_EPOCH).expect("written");
+    let first = store.write(&snapshot, None, jiff::Timestamp::UNIX_EPOCH, None).expect("written");
     // The same once more says the same, so it is taken for its own.
-    assert_eq!(store.write(&snapshot, None, jiff::Timestamp::UNIX_EPOCH).expect("there already"), first);
+    assert_eq!(
+        store.write(&snapshot, None, jiff::Timestamp::UNIX_EPOCH, None).expect("there already"),
+        first
+    );
     drop(snapshot);
     // Another state of the same epoch, which a clock that stands still makes likely.
     while other.snapshot(true).as_of() < first.epoch {
@@ -43,7 +46,7 @@ fn there_are_never_two_manifests_of_one_epoch() {
     }
     let snapshot = other.snapshot(true);
     if snapshot.as_of() == first.epoch {
-        let refused = store.write(&snapshot, None, jiff::Timestamp::UNIX_EPOCH).expect_err("taken");
+        let refused = store.write(&snapshot, None, jiff::Timestamp::UNIX_EPOCH, None).expect_err("taken");
         assert!(matches!(refused, Error::Taken { .. }), "{refused}");
     }
     drop(snapshot);

@@ -61,7 +61,7 @@ impl Running {
     fn wait(&self) {
         let progress = self.watch.progress.lock().expect("no panic");
         let behind = |p: &mut Progress| p.as_of == 0 || p.next.first().copied().unwrap_or(0) < self.next;
-        let (_, timeout) =
+        let (_progress, timeout) =
             self.watch.news.wait_timeout_while(progress, Duration::from_secs(60), behind).expect("no panic");
         assert!(!timeout.timed_out());
     }
@@ -114,7 +114,7 @@ impl Running {
     /// Writes a snapshot and keeps it if that went well.
     pub fn write(&self, store: &Store, whole: bool, base: Option<&Manifest>) -> Result<Manifest, Error> {
         let snapshot = self.snapshot(whole || base.is_none());
-        let manifest = store.write(&snapshot, base, Timestamp::UNIX_EPOCH)?;
+        let manifest = store.write(&snapshot, base, Timestamp::UNIX_EPOCH, None)?;
         snapshot.keep();
         Ok(manifest)
     }

@@ -129,6 +129,12 @@ fn flatten(prefix: &str, table: Table, values: &mut Vec<(String, Value)>) {
     }
 }
 
+/// A key's value as people may see it.
+pub fn shown(key: &str, value: &Value) -> Value {
+    let secret = is_any(key) && segue_connectors::kafka::is_secret(key);
+    if secret { Value::String("***".to_owned()) } else { value.clone() }
+}
+
 /// The configuration that layers make, later ones first; and for every key where its value is from.
 ///
 /// # Errors
@@ -274,6 +280,9 @@ mod tests {
             refused(&[("SEGUE__DATAFLOW__WORKERS", "0")]),
             "key `dataflow.workers` is 0, not in 1 to 256"
         );
+        let share = refused(&[("SEGUE__LIMITS__BAD_SHARE", "5")]);
+        assert!(share.contains("key `limits.bad_share`: 5 is not a share from 0 to 1"), "{share}");
+        assert!(load(&variables(&[("SEGUE__LIMITS__BAD_SHARE", "1")])).is_ok());
         assert!(refused(&[("SEGUE__QQQ", "0")]).ends_with("unknown key `qqq`"));
     }
 }

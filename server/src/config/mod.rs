@@ -7,8 +7,10 @@ mod layers;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
-pub use layers::{Error, Layer, Loaded, load};
+use jiff::SignedDuration;
+pub use layers::{Error, Layer, Loaded, load, shown};
 use segue_dataflow::settings::{Neighbours, Recommend};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,8 @@ pub struct Config {
     pub recommend: Recommend,
     /// How neighbours are counted.
     pub neighbours: Neighbours,
+    /// Copies of the state, to start from.
+    pub snapshots: Snapshots,
     /// What is too much.
     pub limits: Limits,
     /// The log on Kafka; without brokers it is embedded.
@@ -60,8 +64,58 @@ pub struct Dataflow {
     pub epoch_gap_ms: u64,
 }
 
+/// Copies of the state, to start from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshots {
+    /// Where they are kept: `s3://bucket/prefix`, with endpoint and keys in the usual `AWS_…` variables, or
+    /// `file:///folder`. If empty, in the data folder; `off` takes none.
+    pub url: String,
+    /// One is due after so long, as in `90s` or `5m`; a bare number is seconds.
+    pub every: Every,
+    /// One is due after so many records of the log, however soon that is.
+    pub every_events: u64,
+    /// How many are kept, two at least.
+    pub keep: usize,
+    /// Of how many parts one may be, one whole and changes, before the next is whole again.
+    pub layers: usize,
+    /// Whether one is taken at the end of the server.
+    pub at_end: bool,
+}
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Every(pub Duration);
+
+impl Serialize for Every {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let span = SignedDuration::try_from(self.0).map_err(serde::ser::Error::custom)?;
+        to.serialize_str(&format!("{span:#}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Every {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Seconds(u32),
+            Text(String),
+        }
+        let text = match Given::deserialize(from)? {
+            Given::Seconds(seconds) => seconds.to_string(),
+            Given::Text(text) => text,
+        };
+        let seconds = text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
+        let spelled = || text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+        let every = seconds.or_else(spelled).filter(|every| !every.is_zero());
+        let wrong = || format!("{text:?} is no length of time such as 500ms, 90s or 5m");
+        every.map(Every).ok_or_else(|| serde::de::Error::custom(wrong()))
+    }
+}
+
 /// What is too much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of a request's body.
@@ -74,6 +128,18 @@ pub struct Limits {
     pub appends: usize,
     /// How long a question may take before it is given up, in milliseconds.
     pub answer_ms: u64,
+    /// The share of the last 10,000 records of the log that may be bad, from 0 to 1; more stop the server, as
+    /// then what writes them is wrong.
+    #[serde(deserialize_with = "share")]
+    pub bad_share: f64,
+}
+
+fn share<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(from)?;
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(serde::de::Error::custom(format!("{share} is not a share from 0 to 1"))),
+    }
 }
 
 impl Default for Server {
@@ -95,9 +161,29 @@ impl Default for Dataflow {
     }
 }
 
+impl Default for Snapshots {
+    fn default() -> Self {
+        Snapshots {
+            url: String::new(),
+            every: Every(Duration::from_secs(60)),
+            every_events: 1_000_000,
+            keep: 3,
+            layers: 10,
+            at_end: true,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body_bytes: 64 << 20, events: 100_000, body_ms: 60_000, appends: 64, answer_ms: 10_000 }
+        Limits {
+            body_bytes: 64 << 20,
+            events: 100_000,
+            body_ms: 60_000,
+            appends: 64,
+            answer_ms: 10_000,
+            bad_share: 0.05,
+        }
     }
 }
 
@@ -107,7 +193,10 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 11] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 14] = [
+            ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
+            ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
+            ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
             ("dataflow.workers", self.dataflow.workers as u64, 1..=256),
             ("dataflow.readers", self.dataflow.readers as u64, 1..=256),
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),

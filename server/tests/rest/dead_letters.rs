@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+use segue_connectors::dead_letters::{DeadLetters, Origin, RAW_BYTES_MAX, Refused};
 use segue_connectors::embedded::{Embedded, Options, folder_of};
 use segue_connectors::log::{Log, Record};
+use segue_dataflow::event::Code;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, segue, until};
@@ -90,4 +93,61 @@ fn they_are_listed_while_the_server_runs_and_after() {
     let said = String::from_utf8_lossy(&nothing.stderr);
     assert_eq!(nothing.status.code(), Some(1));
     assert!(said.contains("there are no dead letters here"), "{said}");
+}
+
+#[test]
+fn one_is_shown_whole_and_redriven_where_it_is_an_event_by_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let letters = DeadLetters::open(&data.join("dead_letters")).unwrap().0;
+    let refused = |payload: &[u8]| Refused {
+        code: Code::UnknownType,
+        field: Some("type".into()),
+        detail: "refused by a version that knew less".into(),
+        origin: Origin::Sent { source: "http".into(), position: "7".into() },
+        at_ms: 0,
+        key: None,
+        payload: Some(Bytes::copy_from_slice(payload)),
+    };
+    let long = "x".repeat(RAW_BYTES_MAX + 1);
+    let all = [added("a").as_bytes(), b"\xff\n", long.as_bytes(), added("b").as_bytes()].map(refused);
+    letters.push(&mut all.to_vec()).unwrap();
+    drop(letters);
+    let run = |arguments: &[&str]| {
+        let mut command = segue();
+        let done = command.arg("dead-letters").args(arguments).arg("--data-dir").arg(&data).output().unwrap();
+        (done.status.code(), done.stdout, String::from_utf8(done.stderr).unwrap())
+    };
+    let shown = |arguments: &[&str]| run(&[&["show"], arguments].concat()).1;
+    let head = "number: 1\nsource: http\nposition: 7\ncode: unknown_type\nfield: type\n\
+                reason: refused by a version that knew less\nat: 1970-01-01T00:00:00Z\nbytes: 2\n\n";
+    let redrive = |arguments: &[&str]| {
+        let (code, said, error) = run(&[&["redrive"], arguments].concat());
+        assert_eq!(error, "");
+        (code, String::from_utf8(said).unwrap())
+    };
+    let (code, _, error) = run(&["redrive", "0"]);
+    assert!(code == Some(1) && error.contains("start it, it is what takes the records"), "{error}");
+    let server = Server::start(folder.path());
+    assert_eq!(shown(&["1"]), [head.as_bytes(), b"\xff\n"].concat());
+    assert_eq!(shown(&["0", "--raw"]), added("a").as_bytes());
+    assert_eq!(
+        serde_json::from_slice::<Value>(&shown(&["1", "--json"])).unwrap()["letter"]["raw"]["base64"],
+        "/wo="
+    );
+
+    let (code, said) = redrive(&["0-3", "3"]);
+    let said: Vec<&str> = said.lines().collect();
+    let expected = [
+        "0\tsent\tv1-0.1",
+        "1\tnot sent\tstill no event: not_utf8: the event is not UTF-8 from byte 0 on",
+        "2\tnot sent\tonly 65536 of its 65537 bytes are kept",
+        "3\tsent\tv1-0.2",
+        "3\tsent\tv1-0.3",
+    ];
+    assert_eq!((code, said), (Some(1), expected.to_vec()));
+    assert_eq!(redrive(&["0"]).0, Some(0));
+    let state = until("all", || Some(server.state()).filter(|state| state["offsets"]["0"] == 4));
+    assert_eq!((&state["entries"], &state["dead_letters"]), (&json!(2), &json!(4)));
+    assert_eq!(run(&["redrive", "3-1"]).0, Some(2));
 }

@@ -122,6 +122,12 @@ impl Server {
         reply.body
     }
 
+    /// Waits until this metric has this value.
+    pub fn metric(&self, name: &str, value: &str) {
+        let line = format!("{name} {value}");
+        until(&line, || self.admin("/metrics").body.as_str()?.lines().any(|l| l == line).then_some(()));
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.0.id()
     }

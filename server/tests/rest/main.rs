@@ -1,6 +1,7 @@
 //! HTTP to the real binary.
 #![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
 
+mod breaker;
 #[path = "../../../connectors/tests/broker/mod.rs"]
 mod broker;
 mod crashes;

@@ -43,6 +43,25 @@ fn wrong_use_is_exit_code_2_and_says_what_is_wrong() {
 }
 
 #[test]
+fn secrets_are_not_shown() {
+    let secret = ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"];
+    for arguments in [&["config", "show"][..], &["config", "show", "--json"]] {
+        let mut show = segue();
+        show.args(arguments).env("SEGUE__KAFKA__PROPERTIES__SASL__USERNAME", "somebody");
+        for property in secret {
+            let name = property.to_uppercase().replace('.', "__");
+            show.env(format!("SEGUE__KAFKA__PROPERTIES__{name}"), "hunter2");
+        }
+        let shown = String::from_utf8(show.output().unwrap().stdout).unwrap();
+        assert!(!shown.contains("hunter2") && shown.contains("somebody"), "{shown}");
+        for property in secret {
+            let line = shown.lines().find(|line| line.contains(property)).expect("it is there");
+            assert!(line.contains("\"***\""), "{line}");
+        }
+    }
+}
+
+#[test]
 fn a_demo_that_is_still_loading_stops_at_the_first_signal_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (ready, temporary) = (folder.path().join("ready.json"), folder.path().join("tmp"));

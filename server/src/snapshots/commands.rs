@@ -1,0 +1,101 @@
+//! `segue snapshot`: take one in a running server; look at what is stored, and check it.
+
+use anyhow::Context;
+use segue_connectors::snapshot::{Manifest, Store};
+use serde_json::{Value, json};
+
+use super::recovery;
+use crate::cli::{SnapshotArgs, VerifyArgs};
+use crate::print;
+use crate::serve::Addresses;
+
+/// What there is to say of a snapshot.
+pub fn shown(manifest: &Manifest) -> Value {
+    let Manifest { epoch, generation, created_at, next, playlists, entries, digest, layers, .. } = manifest;
+    let (layers, bytes) = (layers.len(), manifest.bytes());
+    json!({
+        "epoch": epoch, "generation": generation, "created_at": created_at, "next": next, "playlists": playlists,
+        "entries": entries, "digest": digest, "layers": layers, "bytes": bytes,
+    })
+}
+
+/// All of a store, the newest first; one that cannot be read says why.
+///
+/// # Errors
+/// If the store does not answer.
+pub fn all(store: &Store) -> anyhow::Result<Vec<Value>> {
+    let show = |epoch| match store.manifest(epoch) {
+        Ok(manifest) => shown(&manifest),
+        Err(error) => json!({"epoch": epoch, "error": error.to_string()}),
+    };
+    Ok(store.epochs()?.into_iter().map(show).collect())
+}
+
+fn store(args: &SnapshotArgs) -> anyhow::Result<Store> {
+    recovery::open(&args.place.load()?)?.context("snapshots.url is \"off\": there are none")
+}
+
+/// Has the running server take one.
+///
+/// # Errors
+/// If there is none, or it cannot.
+pub fn create(args: &SnapshotArgs) -> anyhow::Result<()> {
+    let folder = args.place.load()?.server.data_dir;
+    let there = Addresses::of(&folder).with_context(|| {
+        format!("no server runs on {}: only a running one can take a snapshot", folder.display())
+    })?;
+    let agent = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build();
+    let url = format!("http://{}/snapshots", there.admin);
+    let mut reply =
+        ureq::Agent::from(agent).post(&url).send_empty().with_context(|| format!("asking {url}"))?;
+    let (ok, text) = (reply.status().is_success(), reply.body_mut().read_to_string()?);
+    anyhow::ensure!(ok, "{}", text.trim_end());
+    print_one(&serde_json::from_str(&text)?, args.json)
+}
+
+/// Prints what is stored, the newest first.
+///
+/// # Errors
+/// If the store does not answer.
+pub fn list(args: &SnapshotArgs) -> anyhow::Result<()> {
+    all(&store(args)?)?.iter().try_for_each(|one| print_one(one, args.json))
+}
+
+/// Reads a snapshot as a restart would: hashes of all objects, and the digest of the state. False if it is not in
+/// order.
+///
+/// # Errors
+/// If there is none, or the store does not answer.
+pub fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
+    let store = store(&args.of)?;
+    let newest = || store.epochs()?.first().copied().context("there are no snapshots yet");
+    let epoch = args.epoch.map_or_else(newest, Ok)?;
+    let read = store.manifest(epoch).and_then(|manifest| store.load(&manifest, 1).map(|_| manifest));
+    match read {
+        Ok(manifest) => print_one(&shown(&manifest), args.of.json).map(|()| true),
+        Err(error) if error.is_about_one_snapshot() => {
+            print_one(&json!({"epoch": epoch, "error": error.to_string()}), args.of.json).map(|()| false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn print_one(one: &Value, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print(&one.to_string());
+    }
+    if let Some(error) = one["error"].as_str() {
+        return print(&format!("{}  NOT IN ORDER: {error}", one["epoch"]));
+    }
+    let text = |name: &str| one[name].as_str().map_or_else(|| one[name].to_string(), str::to_owned);
+    print(&format!(
+        "{}  {}  {} playlists, {} entries, digest {}, {} layers, {} bytes",
+        text("epoch"),
+        text("created_at"),
+        text("playlists"),
+        text("entries"),
+        text("digest"),
+        text("layers"),
+        text("bytes"),
+    ))
+}

@@ -1,0 +1,65 @@
+//! What a server goes on from: the newest snapshot that is in order, else the one before it, else the log.
+
+use std::path::Path;
+
+use segue_connectors::log::Log;
+use segue_connectors::snapshot::{Error, Manifest, Settings, Store};
+use segue_dataflow::snapshot::Restored;
+use tokio::runtime::Handle;
+use url::Url;
+
+use crate::config::{Config, Snapshots};
+use crate::service::StartError;
+
+/// Opens the store that the configuration names; none if it wants no snapshots.
+///
+/// # Errors
+/// If there is no such store.
+pub fn open(config: &Config) -> Result<Option<Store>, Error> {
+    let Snapshots { url, .. } = &config.snapshots;
+    let url = match url.as_str() {
+        "off" => return Ok(None),
+        "" => in_folder(&config.server.data_dir)?,
+        url => url.to_owned(),
+    };
+    Store::open(&Settings { url, ..Settings::default() }, Handle::current()).map(Some)
+}
+
+fn in_folder(data_dir: &Path) -> Result<String, Error> {
+    let folder = std::path::absolute(data_dir.join("snapshots"));
+    let url = folder.ok().and_then(|folder| Url::from_directory_path(folder).ok());
+    let wrong =
+        || Error::Settings { url: String::new(), detail: "the data folder has no absolute path".into() };
+    url.map(String::from).ok_or_else(wrong)
+}
+
+/// Loads the newest snapshot that is in order and from this log. Those that are not are passed over, each with a
+/// warning: what they would have brought is on the log, and if it is there no more, reading it says so.
+///
+/// # Errors
+/// If the store does not answer, or the log is another one.
+pub fn load(
+    store: &Store,
+    workers: usize,
+    log: &dyn Log,
+) -> Result<Option<(Manifest, Restored)>, StartError> {
+    for epoch in store.epochs()? {
+        let loaded = store.manifest(epoch).and_then(|manifest| {
+            let restored = store.load(&manifest, workers)?;
+            Ok((manifest, restored))
+        });
+        match loaded {
+            Ok((manifest, restored)) => {
+                manifest.log.iter().try_for_each(|landmark| log.recognise(landmark))?;
+                let (playlists, entries) = (manifest.playlists, manifest.entries);
+                tracing::info!(epoch, playlists, entries, "going on from a snapshot");
+                return Ok(Some((manifest, restored)));
+            }
+            Err(error) if error.is_about_one_snapshot() => {
+                tracing::warn!("snapshot {epoch} is passed over: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
