@@ -44,7 +44,7 @@ impl fmt::Display for Position {
 pub struct Landmark {
     /// Where it stands.
     pub position: Position,
-    /// Its fingerprint: xxh3-64 of time, key and payload.
+    /// Its fingerprint: xxh3-64 of all that the log keeps of it.
     pub hash: u64,
 }
 
@@ -66,6 +66,13 @@ pub struct Stored {
     pub key: Option<Bytes>,
     /// What was appended; none in a tombstone, which says that what its key names is gone.
     pub payload: Option<Bytes>,
+}
+
+impl Stored {
+    /// Of its payload: xxh3-64, seed 0.
+    fn fingerprint(&self) -> u64 {
+        xxh3_64(self.payload.as_deref().unwrap_or_default())
+    }
 }
 
 /// What one read gave.
@@ -242,10 +249,13 @@ pub trait Log: Send + Sync {
     /// groups): for dashboards, never read back. Does not wait; what goes wrong is logged.
     fn commit(&self, _next: &[u64]) {}
 
-    /// What this log is known by, to be kept wherever offsets of it are kept. None where logs are not swapped
-    /// unseen (those in a folder), and as long as there is no record.
+    /// What this log is known by, to be kept wherever offsets of it are kept; none as long as there is no record.
     fn landmark(&self) -> Option<Landmark> {
-        None
+        let first =
+            |partition| Some((partition, self.read(partition, 0, 1).ok()?.records.into_iter().next()?));
+        let (partition, first) = (0..self.partitions()).find_map(first)?;
+        let position = Position { partition, offset: first.offset };
+        Some(Landmark { position, hash: first.fingerprint() })
     }
 
     /// Looks whether this is the log that the landmark is from, as far as can be told: a landmark that retention
@@ -253,8 +263,17 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// [`Error::OtherLog`], [`Error::Unreadable`].
-    fn recognise(&self, _landmark: &Landmark) -> Result<(), Error> {
-        Ok(())
+    fn recognise(&self, landmark: &Landmark) -> Result<(), Error> {
+        let Landmark { position, hash } = *landmark;
+        let there = match self.read(position.partition, position.offset, 1) {
+            Ok(read) => read.records.into_iter().next(),
+            Err(Error::PastEnd { .. } | Error::NoPartition { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        match there.is_some_and(|record| record.fingerprint() == hash) {
+            true => Ok(()),
+            false => Err(Error::OtherLog { path: "the log".into(), position }),
+        }
     }
 
     /// Ends all waiting and takes no more appends; what was accepted is still finished, and what is durable

@@ -47,12 +47,12 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The store did not do what it was asked: try again later.
-    #[error("object store: {what}: {source}")]
+    #[error("object store: {what}: {}", root(cause))]
     Store {
         /// What was asked.
         what: String,
         /// What it said.
-        source: object_store::Error,
+        cause: object_store::Error,
     },
     /// Another server writes here since: this one must stop.
     #[error(
@@ -92,6 +92,15 @@ pub enum Error {
     Unknown(u64),
 }
 
+/// What is at the bottom of it: what stands around that says the same again and again.
+fn root(error: &object_store::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
 impl Error {
     fn corrupt(object: &str, detail: &dyn Display) -> Self {
         Error::Corrupt { object: object.to_owned(), detail: detail.to_string() }
@@ -99,7 +108,7 @@ impl Error {
 
     fn store(what: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let what = what.into();
-        move |source| Error::Store { what, source }
+        move |cause| Error::Store { what, cause }
     }
 
     /// Whether another snapshot may well be in order.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -17,8 +17,6 @@ use super::Error;
 
 /// How long a request is tried again before it has failed.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long one request may take.
-const REQUEST: Duration = Duration::from_secs(30);
 
 /// Where snapshots are kept.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,14 +49,10 @@ impl Settings {
             }
             "s3" | "s3a" => {
                 let mut builder = AmazonS3Builder::from_env().with_url(&self.url);
-                let mut client = ClientOptions::new().with_timeout(REQUEST);
                 for (name, value) in &self.options {
                     let key: AmazonS3ConfigKey =
                         name.parse().map_err(|_| wrong(format!("`{name}` is no option of an S3 client")))?;
-                    match key {
-                        AmazonS3ConfigKey::Client(key) => client = client.with_config(key, value),
-                        key => builder = builder.with_config(key, value),
-                    }
+                    builder = builder.with_config(key, value);
                 }
                 let retry = RetryConfig {
                     backoff: BackoffConfig {
@@ -68,7 +62,7 @@ impl Settings {
                     retry_timeout: RETRY,
                     ..RetryConfig::default()
                 };
-                let store = builder.with_client_options(client).with_retry(retry).build();
+                let store = builder.with_retry(retry).build();
                 let prefix = Path::from_url_path(url.path()).map_err(|e| wrong(e.to_string()))?;
                 Ok((Arc::new(store.map_err(|e| wrong(e.to_string()))?), prefix))
             }

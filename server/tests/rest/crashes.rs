@@ -1,4 +1,4 @@
-//! kill -9 under load and full disks: no acknowledged event is missing, and the digest is the one the
+//! kill -9 under load, with snapshots all the time, and full disks: no acknowledged event is missing, and the digest is the one the
 //! events make. And what a server says before it is caught up.
 
 use std::collections::BTreeSet;
@@ -18,7 +18,8 @@ const ROUNDS: u32 = 20;
 #[test]
 fn no_acknowledged_event_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path());
+    let often = [("SEGUE__SNAPSHOTS__EVERY", "50ms")];
+    let mut server = Server::start_with(folder.path(), &often);
     let rounds = if std::env::var_os("SEGUE_SOAK").is_some() { 10 * ROUNDS } else { ROUNDS };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     // No two events are the same: whether one without an answer is on the log can be seen.
@@ -63,7 +64,7 @@ fn no_acknowledged_event_is_lost() {
         assert_eq!(log.len(), there.len(), "round {round}: something twice");
         let mut twin = Twin::default();
         log.iter().for_each(|event| twin.apply(event));
-        server = Server::start(folder.path());
+        server = Server::start_with(folder.path(), &often);
         let state = server.state();
         let shown = (&state["digest"], &state["entries"], &state["offsets"]["0"]);
         assert_eq!(
@@ -72,6 +73,7 @@ fn no_acknowledged_event_is_lost() {
             "round {round}"
         );
     }
+    assert!(server.admin("/snapshots").body.as_array().unwrap().len() > 1, "it went on from snapshots");
 }
 
 fn added(track: &str) -> String {

@@ -9,10 +9,13 @@ mod dead_letters;
 mod events;
 mod harness;
 mod kafka;
+#[path = "../../../connectors/tests/minio/mod.rs"]
+mod minio;
 mod readme;
 mod real_data;
 mod routes;
 mod schema;
+mod snapshots;
 mod starting;
 mod states;
 mod stopping;

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
@@ -100,6 +101,14 @@ impl Topic {
 
     pub fn dead_letters(&self) -> String {
         format!("{}.dead-letters", self.name)
+    }
+
+    /// Deletes the records of partition 0 before this offset, as retention does.
+    pub fn forget(&self, before: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(self.name, 0, Offset::Offset(before)).unwrap();
+        let (admin, options) = self.admin();
+        pollster::block_on(admin.delete_records(&list, &options)).unwrap();
     }
 
     pub fn admin(&self) -> (AdminClient<DefaultClientContext>, AdminOptions) {

@@ -115,10 +115,7 @@ fn records_that_are_deleted_before_they_are_read_stop_the_server() {
         let lines: Vec<_> = tracks.flat_map(|track| line(&added("p", &track.to_string()))).collect();
         doomed.topic.produce(&lines, &[]);
     }
-    let mut before = TopicPartitionList::new();
-    before.add_partition_offset("forgets", 0, Offset::Offset(7)).unwrap();
-    let (admin, options) = doomed.topic.admin();
-    pollster::block_on(admin.delete_records(&before, &options)).unwrap();
+    doomed.topic.forget(7);
     doomed.server.signal("CONT");
     let said = doomed.last_words();
     assert!(said.contains(" is gone, the partition begins at 7: records were deleted"), "{said}");

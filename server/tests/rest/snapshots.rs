@@ -1,0 +1,227 @@
+//! Snapshots from outside: a restart goes on from the newest that is in order, and one that is not is named; a
+//! store that is away is missed but not needed.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, segue, until};
+use crate::kafka::{Topic, added, reached};
+use crate::minio::Minio;
+
+fn command(folder: &Path, arguments: &[&str]) -> Output {
+    let mut segue = segue();
+    segue.arg("snapshot").args(arguments).arg("--data-dir").arg(folder.join("data"));
+    segue.output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+/// Starts a server whose log goes to a file; tells the server and what it said until it was ready.
+fn started(folder: &Path, variables: &[(&str, &str)]) -> (Server, String) {
+    let said = folder.join("said");
+    let mut command = segue();
+    command.stderr(File::create(&said).unwrap());
+    let server = Server::launch(command, folder, &[&[("SEGUE_LOG", "info")], variables].concat());
+    until("ready", || (server.admin("/readyz").status == 200).then_some(()));
+    (server, std::fs::read_to_string(said).unwrap())
+}
+
+fn tracks(from: u32, to: u32) -> Value {
+    (from..to).map(|n| added(&format!("p:{}", n % 7), &n.to_string())).collect()
+}
+
+fn same(state: &Value, other: &Value) {
+    for field in ["digest", "playlists", "entries", "tracks", "offsets"] {
+        assert_eq!(state[field], other[field], "{field}");
+    }
+}
+
+#[test]
+fn a_restart_goes_on_from_the_newest_that_is_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, said) = started(folder.path(), &[("SEGUE__SNAPSHOTS__AT_END", "false")]);
+    assert!(!said.contains("going on from a snapshot"), "{said}");
+    let before = command(folder.path(), &["verify"]);
+    assert!(text(&before.stderr).contains("there are no snapshots yet"), "{before:?}");
+    server.events(&tracks(0, 3_000));
+    let created = command(folder.path(), &["create", "--json"]);
+    let first: Value = serde_json::from_slice(&created.stdout).expect("JSON");
+    assert_eq!(
+        (&first["entries"], &first["next"], &first["layers"]),
+        (&json!(3_000), &json!([3_000]), &json!(1))
+    );
+    assert_eq!(first["digest"], server.state()["digest"]);
+    // Nothing is new: nothing is written.
+    assert_eq!(command(folder.path(), &["create", "--json"]).stdout, created.stdout);
+    server.events(&tracks(3_000, 3_100));
+    let created = command(folder.path(), &["create", "--json"]);
+    let second: Value = serde_json::from_slice(&created.stdout).expect("JSON");
+    assert_eq!((&second["entries"], &second["layers"]), (&json!(3_100), &json!(2)));
+    server.events(&tracks(3_100, 3_150));
+    let state = server.state();
+    assert_eq!(server.admin("/snapshots").body, json!([second, first]));
+    server.signal("KILL");
+    drop(server);
+
+    let listed = command(folder.path(), &["list"]);
+    let lines: Vec<&str> = text(&listed.stdout).lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].contains("3100 entries") && lines[1].contains("3000 entries"),
+        "{lines:?}"
+    );
+    assert_eq!(command(folder.path(), &["verify"]).status.code(), Some(0));
+
+    let (server, said) = started(folder.path(), &[("SEGUE__SNAPSHOTS__AT_END", "false")]);
+    assert!(said.contains("going on from a snapshot") && said.contains("entries=3100"), "{said}");
+    same(&server.state(), &state);
+    server.signal("KILL");
+    drop(server);
+
+    // One byte of the newest layer: found, named, and the one before it is used.
+    let layer = folder
+        .path()
+        .join("data/snapshots/data")
+        .join(format!("{:020}-1", second["epoch"].as_u64().unwrap()));
+    let object = layer.join("tracks-0000.parquet");
+    let mut bytes = std::fs::read(&object).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&object, bytes).unwrap();
+    let verified = command(folder.path(), &["verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(text(&verified.stdout).contains("tracks-0000.parquet: its SHA-256 is"), "{verified:?}");
+    let older = first["epoch"].to_string();
+    assert_eq!(command(folder.path(), &["verify", &older]).status.code(), Some(0));
+    let (server, said) = started(folder.path(), &[("SEGUE__DATAFLOW__WORKERS", "4")]);
+    let warning = said.lines().find(|line| line.contains("is passed over")).expect("a warning");
+    assert!(warning.contains("WARN") && warning.contains("tracks-0000.parquet"), "{warning}");
+    assert!(said.contains("going on from a snapshot") && said.contains("entries=3000"), "{said}");
+    same(&server.state(), &state);
+    server.events(&json!([added("p:0", "last")]));
+    let state = server.state();
+    assert_eq!(server.stop(), Some(0));
+    // The one that was taken at the end has all of it: nothing of the log is read.
+    let (server, said) = started(folder.path(), &[("SEGUE__DATAFLOW__WORKERS", "1")]);
+    assert!(said.contains("going on from a snapshot") && said.contains("entries=3151"), "{said}");
+    same(&server.state(), &state);
+}
+
+#[test]
+fn snapshots_of_another_log_are_refused_and_none_are_taken_if_off() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let url = format!("file://{}", folders[0].path().join("shared").display());
+    let server = Server::start_with(folders[0].path(), &[("SEGUE__SNAPSHOTS__URL", &url)]);
+    server.events(&json!([added("p", "one")]));
+    assert_eq!(server.stop(), Some(0));
+    let server = Server::start_with(folders[1].path(), &[("SEGUE__SNAPSHOTS__URL", "off")]);
+    server.events(&json!([added("p", "another"), added("p", "and another")]));
+    assert_eq!(server.admin("/snapshots").body, json!([]));
+    assert_eq!(server.stop(), Some(0));
+    assert!(!folders[1].path().join("data/snapshots").exists());
+    let mut serve = segue();
+    serve.args(["serve", "--port", "0", "--data-dir"]).arg(folders[1].path().join("data"));
+    serve.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").env("SEGUE__SNAPSHOTS__URL", &url);
+    let refused = serve.output().expect("the binary starts");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("this is another log"), "{refused:?}");
+}
+
+#[test]
+fn the_older_of_two_servers_on_one_prefix_stops() {
+    let topic = Topic::new("fenced", 1);
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let url = format!("file://{}", folders[0].path().join("shared").display());
+    let often = [("SEGUE__SNAPSHOTS__URL", &*url), ("SEGUE__SNAPSHOTS__EVERY", "200ms")];
+    let variables = [&topic.variables()[..], &often].concat();
+    let (old, _) = started(folders[0].path(), &variables);
+    old.events(&tracks(0, 100));
+    until("a snapshot", || (!old.admin("/snapshots").body.as_array()?.is_empty()).then_some(()));
+    let new = Server::start_with(folders[1].path(), &variables);
+    assert_eq!(old.ended(), Some(1));
+    let said = std::fs::read_to_string(folders[0].path().join("said")).unwrap();
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.contains("generation 2 has taken over these snapshots, this server is generation 1"),
+        "{said}"
+    );
+    new.events(&tracks(100, 150));
+    let (state, there) = (reached(&new, 150), || new.admin("/snapshots").body);
+    until("its snapshot", || (there()[0]["digest"] == state["digest"]).then_some(()));
+    let epochs: Vec<u64> =
+        there().as_array().unwrap().iter().map(|one| one["epoch"].as_u64().unwrap()).collect();
+    assert!(epochs.is_sorted_by(|a, b| a > b), "{epochs:?}");
+}
+
+#[test]
+fn minio_may_be_away_and_is_missed_only() {
+    let (minio, folder) = (Minio::start(), tempfile::tempdir().unwrap());
+    let settings = minio.settings("of/segue");
+    let options: Vec<(String, &String)> =
+        settings.options.iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect();
+    let mut variables: Vec<(&str, &str)> =
+        options.iter().map(|(name, value)| (&**name, value.as_str())).collect();
+    variables.extend([("SEGUE__SNAPSHOTS__URL", &*settings.url), ("SEGUE__SNAPSHOTS__EVERY", "300ms")]);
+    let server = Server::start_with(folder.path(), &variables);
+    server.events(&tracks(0, 500));
+    let newest = |server: &Server| server.admin("/snapshots").body[0]["digest"].clone();
+    let digest = server.state()["digest"].clone();
+    until("a snapshot", || (newest(&server) == digest).then_some(()));
+    minio.kill();
+    server.events(&tracks(500, 600));
+    let degraded = |server: &Server| {
+        let ready = server.admin("/readyz");
+        assert_eq!(ready.status, 200, "{}", ready.body);
+        ready.body["checks"]["snapshots"].as_str().map(str::to_owned)
+    };
+    let why = until("it says so", || degraded(&server));
+    assert!(why.starts_with("degraded: object store: "), "{why}");
+    // Events are taken, questions answered.
+    server.events(&tracks(600, 700));
+    assert_eq!(server.state()["entries"], json!(700));
+    minio.restart();
+    let state = server.state();
+    until("it has caught up", || (newest(&server) == state["digest"]).then_some(()));
+    until("it says so", || degraded(&server).is_none().then_some(()));
+    server.signal("KILL");
+    drop(server);
+    let server = Server::start_with(folder.path(), &variables);
+    same(&server.state(), &state);
+    // Nobody knows what to go on from while it is away: the server says so and does not start.
+    drop(server);
+    minio.kill();
+    let mut serve = segue();
+    serve.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
+    serve.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").envs(variables.iter().copied());
+    let refused = serve.output().expect("the binary starts");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("object store: listing "), "{refused:?}");
+}
+
+#[test]
+fn records_that_kafka_has_forgotten_are_in_the_snapshot() {
+    let (topic, folder) = (Topic::new("forgotten", 1), tempfile::tempdir().unwrap());
+    let server = Server::start_with(folder.path(), &topic.variables());
+    server.events(&tracks(0, 50));
+    let state = server.state();
+    assert_eq!(server.stop(), Some(0));
+    topic.forget(40);
+    let server = Server::start_with(folder.path(), &topic.variables());
+    same(&server.state(), &state);
+    server.events(&tracks(50, 60));
+    assert_eq!(server.state()["entries"], json!(60));
+    server.signal("KILL");
+    drop(server);
+    // Without it, and with less than the server needs, it stops.
+    std::fs::remove_dir_all(folder.path().join("data/snapshots")).unwrap();
+    let mut serve = segue();
+    serve.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
+    serve.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").envs(topic.variables());
+    let stopped = serve.output().expect("the binary starts");
+    assert_eq!(stopped.status.code(), Some(1));
+    assert!(text(&stopped.stderr).contains("offset 0:0 is gone"), "{stopped:?}");
+}
