@@ -93,6 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::default();
         config.server.data_dir = folder.path().to_owned();
+        config.snapshots.url = "off".to_owned();
         let mut service = Service::start(config).expect("it starts");
         let faulty = Arc::new(Faulty::new(Arc::clone(&service.log)));
         Arc::get_mut(&mut service).expect("nobody else has it yet").log = Arc::clone(&faulty) as _;

@@ -2,13 +2,14 @@
 //!
 //! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
 //! answered by the engine and by static arrays ([`questions`], [`csr`]); then the real server takes the same
-//! files and is watched from outside ([`server`]). [`table`] makes a page of it.
+//! files and is watched from outside ([`server`], [`snapshots`]). [`table`] makes a page of it.
 
 mod corpus;
 mod csr;
 mod load;
 mod questions;
 mod server;
+mod snapshots;
 mod table;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::corpus::{Corpus, SEED};
 use crate::questions::until;
+use crate::snapshots;
 use crate::table::{Table, ms, quantile};
 
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -22,7 +23,8 @@ const WATCHED: u64 = 10;
 /// Clients that post, so that none waits for another's fsync.
 const CLIENTS: usize = 32;
 
-struct Server {
+/// The binary, on a folder.
+pub struct Server {
     child: Child,
     api: String,
     admin: String,
@@ -38,7 +40,8 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(folder: &Path, fsync: bool) -> anyhow::Result<Self> {
+    /// Starts it with these variables, and waits until it is ready.
+    pub fn start(folder: &Path, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let ready = folder.join("ready.json");
         if ready.exists() {
             std::fs::remove_file(&ready)?;
@@ -49,7 +52,7 @@ impl Server {
             .arg("--ready-file")
             .arg(&ready)
             .env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0")
-            .env("SEGUE__SERVER__FSYNC", fsync.to_string())
+            .envs(variables.iter().copied())
             .env("SEGUE_LOG", "warn")
             .stdin(Stdio::null())
             .spawn()?;
@@ -70,10 +73,28 @@ impl Server {
         Ok(server)
     }
 
-    fn json(&self, path: &str) -> anyhow::Result<Value> {
+    /// What it answers to GET.
+    pub fn json(&self, path: &str) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(
             &self.agent.get(format!("{}{path}", self.api)).call()?.body_mut().read_to_string()?,
         )?)
+    }
+
+    /// Posts an event, which changes something every time.
+    pub fn event(&self) -> anyhow::Result<()> {
+        let track = format!("bench:{}", self.child.id());
+        let event = serde_json::json!({"v": 1, "type": "track_added", "playlist": "bench", "track": {"uri": track}, "at": "2026-01-01T00:00:00Z"});
+        let url = format!("{}/v1/events", self.api);
+        let mut answer = self.agent.post(url).content_type("application/json").send(event.to_string())?;
+        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
+        let token = answer["token"].as_str().context("a token")?;
+        self.json(&format!("/v1/tokens/{token}?wait_ms=30000")).map(drop)
+    }
+
+    /// Has it take a snapshot; what it says of it.
+    pub fn take_snapshot(&self) -> anyhow::Result<Value> {
+        let mut answer = self.agent.post(format!("{}/snapshots", self.admin)).send_empty()?;
+        Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?)
     }
 
     /// Processor seconds used so far.
@@ -85,7 +106,8 @@ impl Server {
         Ok(ticks.iter().sum::<f64>() / 100.0)
     }
 
-    fn resident_bytes(&self) -> anyhow::Result<f64> {
+    /// Its resident memory.
+    pub fn resident_bytes(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         Ok(line.split_whitespace().next().context("kB")?.parse::<f64>()? * 1024.0)
@@ -114,7 +136,7 @@ fn patiently<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>)
 pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Result<()> {
     let folder = scratch.join("server");
     std::fs::create_dir_all(&folder)?;
-    let server = Server::start(&folder, true)?;
+    let server = Server::start(&folder, &[])?;
     let began = Instant::now();
     let replayed = Command::new(env!("CARGO_BIN_EXE_segue"))
         .args(["replay", "--to", &server.api])
@@ -143,9 +165,11 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     visible(corpus, &server, "event sent → visible, fsync", table)?;
     drop(server);
     let began = Instant::now();
-    let server = Server::start(&folder, false)?;
+    let server =
+        Server::start(&folder, &[("SEGUE__SERVER__FSYNC", "false"), ("SEGUE__SNAPSHOTS__URL", "off")])?;
+    server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
     table.row(
-        "start again, from the log's beginning",
+        "start to first answer, from the log's beginning",
         format!("{:.1} s", began.elapsed().as_secs_f64()),
         "",
         "",
@@ -153,6 +177,7 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     table.row("", format!("{:.1} B an entry", server.resident_bytes()? / entries), "", "");
     visible(corpus, &server, "event sent → visible, no fsync", table)?;
     drop(server);
+    snapshots::measure(&folder, corpus.playlists, table)?;
     Ok(std::fs::remove_dir_all(folder)?)
 }
 

@@ -19,7 +19,7 @@ use crate::config::Snapshots as Settings;
 use crate::health::Health;
 use crate::metrics;
 
-/// How often to look whether one is due.
+/// How often to look whether much has changed.
 const TICK: Duration = Duration::from_millis(200);
 /// How long to wait after one that failed, at the most.
 const RETRY: Duration = Duration::from_secs(10);
@@ -101,7 +101,8 @@ impl Taking {
     fn run(&mut self, asked: &Receiver<Request>) {
         self.due = Instant::now() + self.parts.settings.every.0;
         loop {
-            match asked.recv_timeout(TICK) {
+            let wait = self.due.saturating_duration_since(Instant::now()).min(TICK);
+            match asked.recv_timeout(wait) {
                 Ok(Request { reply }) => {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.take().map_err(|error| error.to_string()));

@@ -1,0 +1,97 @@
+//! Snapshots of the real server: how long, how large, what they cost who asks meanwhile, and what they save.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::questions::until;
+use crate::server::Server;
+use crate::table::{Table, ms, quantile};
+
+const QUESTIONS_PER_S: f64 = 100.0;
+const QUIET: Duration = Duration::from_secs(10);
+/// Snapshots that are taken while questions are asked, so that there are enough of them.
+const ROUNDS: usize = 3;
+
+/// Asks for recommendations at the rate until told to stop; how long each took from when it was due.
+fn ask(server: &Server, playlists: u64, stop: &AtomicBool) -> anyhow::Result<Vec<f64>> {
+    let (began, mut took) = (Instant::now(), Vec::new());
+    for n in 0_u32.. {
+        let due = began + Duration::from_secs_f64(f64::from(n) / QUESTIONS_PER_S);
+        until(due);
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let playlist = (u64::from(n) * 7_919) % playlists;
+        server.json(&format!("/v1/playlists/mpd:playlist:{playlist}/recommendations"))?;
+        took.push(due.elapsed().as_secs_f64());
+    }
+    Ok(took)
+}
+
+/// Asks while something is done.
+fn beside<T>(
+    server: &Server,
+    playlists: u64,
+    what: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<(T, Vec<f64>)> {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(server, playlists, &stop));
+        let done = what();
+        stop.store(true, Ordering::SeqCst);
+        let took = asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((done?, took))
+    })
+}
+
+/// On the folder of a server that has ended.
+pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Result<()> {
+    let ((), alone) = {
+        let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__URL", "off")])?;
+        beside(&server, playlists, || {
+            until(Instant::now() + QUIET);
+            Ok(())
+        })?
+    };
+    let (mut meanwhile, mut seconds, mut taken) = (Vec::new(), Vec::new(), Value::Null);
+    for _ in 0..ROUNDS {
+        // The first of each server is whole. It has begun with something new to be told.
+        let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__EVERY", "1h")])?;
+        server.event()?;
+        let (body, took) = beside(&server, playlists, || {
+            let began = Instant::now();
+            let body = server.take_snapshot()?;
+            seconds.push(began.elapsed().as_secs_f64());
+            Ok(body)
+        })?;
+        meanwhile.extend(took);
+        taken = body;
+    }
+    let entries = taken["entries"].as_f64().context("entries")?;
+    table.row("a whole snapshot to disk", format!("{:.1} s", quantile(&seconds, 0.5)), "", "");
+    let bytes = taken["bytes"].as_f64().context("bytes")?;
+    table.bound("… with names, an entry", bytes / entries, 12.0, |bytes| format!("{bytes:.1} B"));
+    table.ratio(
+        "recommendation over HTTP while it is taken, p99",
+        quantile(&meanwhile, 0.99),
+        quantile(&alone, 0.99),
+        2.0,
+        ms,
+    );
+    table.note(&format!("p50 {} (without {})", ms(quantile(&meanwhile, 0.5)), ms(quantile(&alone, 0.5))));
+    let began = Instant::now();
+    let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__EVERY", "1h")])?;
+    server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
+    table.row(
+        "start to first answer, from a snapshot",
+        format!("{:.1} s", began.elapsed().as_secs_f64()),
+        "",
+        "",
+    );
+    table.note(&format!("{:.1} B an entry resident", server.resident_bytes()? / entries));
+    Ok(())
+}
