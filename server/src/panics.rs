@@ -50,7 +50,8 @@ mod tests {
         let other = std::thread::spawn(|| panic!("another thread's panic")).join();
         assert!(other.is_err());
         let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
-        let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Workers };
+        let (heartbeat, answers) = (Duration::from_secs(1), Answers::Workers);
+        let options = Options { workers: 2, epoch_gap, heartbeat, settings, answers };
         let _engine = Engine::start(options, Arc::new(|| 1), Arc::new(Panics), None).expect("timely starts");
         std::thread::park_timeout(Duration::from_secs(60));
         panic!("the process lives on");

@@ -26,6 +26,9 @@ use crate::pump::Pumps;
 use crate::snapshots::{self, Keeper, recovery};
 use crate::{dead_letters, pump};
 
+/// How old the newest epoch may become while nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Everything that runs, shared by whoever serves it.
 pub struct Service {
     /// What it runs with.
@@ -154,6 +157,7 @@ impl Service {
         let options = Options {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
+            heartbeat: HEARTBEAT,
             settings: Settings { recommend: config.recommend, neighbours: config.neighbours },
             answers: Answers::Readers(config.dataflow.readers),
         };

@@ -49,7 +49,8 @@ impl Running {
     pub fn start(workers: usize, seed: u64, restored: Option<Restored>, next: u64) -> Self {
         let watch = Arc::new(Watch::default());
         let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
-        let options = Options { workers, epoch_gap, settings, answers: Answers::Readers(1) };
+        let (heartbeat, answers) = (Duration::from_secs(1), Answers::Readers(1));
+        let options = Options { workers, epoch_gap, heartbeat, settings, answers };
         let engine =
             Engine::start(options, Arc::new(|| 1), Arc::clone(&watch) as _, restored).expect("it starts");
         let running = Running { engine, watch, rng: ChaCha8Rng::seed_from_u64(seed), next };

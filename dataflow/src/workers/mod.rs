@@ -33,6 +33,8 @@ pub struct Options {
     pub workers: usize,
     /// An epoch lasts so long at least, if something is in it.
     pub epoch_gap: Duration,
+    /// An epoch lasts so long at most, if nothing is in it.
+    pub heartbeat: Duration,
     /// The knobs of the engine.
     pub settings: Settings,
     /// Who answers questions.
@@ -153,7 +155,8 @@ impl Engine {
             };
             let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown);
             let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));
-            Loop::new(worker, dataflow, options.epoch_gap, outside, feed, commands).run(worker);
+            Loop::new(worker, dataflow, (options.epoch_gap, options.heartbeat), outside, feed, commands)
+                .run(worker);
         })?;
         let mut all: Vec<(usize, Mailbox)> = mailboxes.iter().take(workers).collect();
         all.sort_by_key(|(index, _)| *index);

@@ -26,10 +26,10 @@ use crate::query::{Board, Query};
 const EPOCH_ENTRIES_MAX: usize = 200_000;
 /// Entries that may be on their way into the views before no more are taken.
 const IN_FLIGHT_ENTRIES_MAX: usize = 2 * EPOCH_ENTRIES_MAX;
+/// As good as never: a worker that waits so long is woken by others.
+const NEVER: Duration = Duration::from_secs(86_400);
 /// How long an epoch stays open at the most while the log is far ahead.
 const LOADING_GAP: Duration = Duration::from_millis(50);
-/// How often an epoch is closed when nothing happens.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// What an epoch that is closed but not complete has taken in.
 struct Closed {
     epoch: u64,
@@ -41,6 +41,7 @@ pub struct Loop {
     dataflow: Dataflow,
     board: Arc<Board>,
     gap: Duration,
+    heartbeat: Duration,
     clock: Clock,
     observer: Arc<dyn Observer>,
     feed: Option<Receiver<Batch>>,
@@ -53,6 +54,8 @@ pub struct Loop {
     entries: usize,
     questions: bool,
     closed: VecDeque<Closed>,
+    /// The newest epoch that all were asked to close.
+    through: u64,
     in_flight: usize,
     /// "Close e", and the newest such that was heard: (time of the message, e). All move the input on to
     /// what they heard: an input left behind would keep every message's accounts open for ever.
@@ -66,7 +69,7 @@ impl Loop {
     pub fn new(
         worker: &mut Worker,
         mut dataflow: Dataflow,
-        gap: Duration,
+        (gap, heartbeat): (Duration, Duration),
         (clock, observer, board): (Clock, Arc<dyn Observer>, Arc<Board>),
         feed: Option<Receiver<Batch>>,
         commands: Receiver<Command>,
@@ -86,6 +89,7 @@ impl Loop {
             dataflow,
             board,
             gap,
+            heartbeat,
             clock,
             observer,
             feed,
@@ -98,6 +102,7 @@ impl Loop {
             // So that there is an epoch to read as soon as can be.
             questions: true,
             closed: VecDeque::new(),
+            through: 0,
             in_flight: 0,
             closes,
             heard,
@@ -133,9 +138,15 @@ impl Loop {
             if *self.closes.time() <= sent {
                 self.closes.advance_to(sent + 1);
             }
-            if goal >= self.dataflow.open() && goal != u64::MAX {
-                self.close(goal);
-                since = Instant::now();
+            if goal > self.through && goal != u64::MAX {
+                self.through = goal;
+                if goal >= self.dataflow.open() {
+                    self.close(goal);
+                    since = Instant::now();
+                } else {
+                    // Its clock was ahead: here the epoch is closed already, and has still to be shown.
+                    self.closed.push_back(Closed { epoch: goal, entries: 0 });
+                }
             }
             self.report();
         }
@@ -193,8 +204,8 @@ impl Loop {
         let period = match (self.entries > 0 || self.questions, loading) {
             (true, true) => LOADING_GAP,
             (true, false) => self.gap,
-            (false, _) if index == 0 => HEARTBEAT,
-            (false, _) => 60 * HEARTBEAT,
+            (false, _) if index == 0 => self.heartbeat,
+            (false, _) => NEVER,
         };
         period.saturating_sub(open)
     }

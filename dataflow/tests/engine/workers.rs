@@ -1,5 +1,6 @@
 //! The worker threads as the server uses them: batches in, progress and answers out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -53,10 +54,13 @@ impl Watch {
 pub fn start(workers: usize, answers: Answers, restored: Option<Restored>) -> (Engine, Arc<Watch>) {
     let watch = Arc::new(Watch::default());
     let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
-    let options = Options { workers, epoch_gap, settings, answers };
-    // A clock that stands still: epochs go on all the same.
-    let engine =
-        Engine::start(options, Arc::new(|| 1_000), Arc::clone(&watch) as _, restored).expect("timely starts");
+    // No epoch ends by itself: what is fed must be enough.
+    let heartbeat = Duration::from_secs(3_600);
+    let options = Options { workers, epoch_gap, heartbeat, settings, answers };
+    // One that stands still, and one that no two workers read alike: epochs go on all the same.
+    let (reads, step) = (AtomicU64::new(1_000), if workers == 1 { 0 } else { 7 });
+    let clock = Arc::new(move || reads.fetch_add(step, Ordering::SeqCst));
+    let engine = Engine::start(options, clock, Arc::clone(&watch) as _, restored).expect("timely starts");
     (engine, watch)
 }
 

@@ -54,7 +54,8 @@ pub struct Loaded {
 fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
     let watch = Arc::new(Watch::default());
     let (epoch_gap, settings) = (Duration::from_millis(5), Settings::default());
-    let options = Options { workers: 2, epoch_gap, settings, answers: Answers::Readers(READERS) };
+    let (heartbeat, answers) = (Duration::from_secs(1), Answers::Readers(READERS));
+    let options = Options { workers: 2, epoch_gap, heartbeat, settings, answers };
     let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
     let engine = Engine::start(options, clock, Arc::clone(&watch) as _, None).map_err(anyhow::Error::msg)?;
