@@ -17,3 +17,4 @@ pub mod kafka;
 pub mod log;
 pub mod memory;
 pub mod snapshot;
+mod step;

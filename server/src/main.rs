@@ -46,6 +46,7 @@ const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;
 
 fn main() -> ExitCode {
+    let _steps = fail::FailScenario::setup();
     let cli = Cli::parse();
     logging(cli.log_format);
     panics::end_the_process();

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::embedded::{Embedded, OpenError, Opened, Options, TornTail};
 use crate::kafka::dead_letters::DeadLetterTopic;
 use crate::log::{Error, Log, Record, Stored};
+use crate::step::step;
 
 /// Bytes read from the log at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -60,7 +61,10 @@ impl DeadLetters {
             let payload = serde_json::to_vec(&DeadLetter::of(refused)).map_err(not_json)?;
             Ok(Record { key: "", payload: Bytes::from(payload) })
         };
-        log.append(&letters.iter().map(record).collect::<Result<Vec<_>, Error>>()?)?;
+        let records = letters.iter().map(record).collect::<Result<Vec<_>, Error>>()?;
+        step!("dead_letters::write");
+        log.append(&records)?;
+        step!("dead_letters::written");
         letters.clear();
         Ok(())
     }

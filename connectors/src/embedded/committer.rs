@@ -15,6 +15,7 @@ use fjall::{Database, Keyspace, PersistMode};
 
 use super::{SyncMode, key};
 use crate::ends::Ends;
+use crate::step::step;
 use crate::log::{Error, Position, Record, partition_of};
 
 /// Callers that may wait in line; the next ones wait at the door. Each caller holds its own payloads.
@@ -152,8 +153,10 @@ impl Writer {
             }
             answers.push((request.answer, positions));
         }
+        step!("log::write");
         match batch.commit() {
             Ok(()) => {
+                step!("log::written");
                 self.ends.raise(self.next.clone());
                 for (answer, positions) in answers {
                     let _ = answer.send(Ok(positions));

@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Error, Store};
+use crate::step::step;
 
 const FOLDER: &str = "generations";
 
@@ -20,7 +21,9 @@ impl Store {
         loop {
             let there = self.numbers(FOLDER)?;
             let next = there.last().map_or(1, |newest| newest + 1);
+            step!("generation::claim");
             if self.create(&Store::name(FOLDER, next), &claim)? {
+                step!("generation::claimed");
                 self.generation = Some(next);
                 // Those before it say nothing any more; one that is left over does no harm.
                 there.iter().try_for_each(|old| self.delete(&Store::name(FOLDER, *old)))?;

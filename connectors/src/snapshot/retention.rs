@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Error, Store};
+use crate::step::step;
 
 /// Manifests that are always kept.
 const KEPT_MIN: usize = 2;
@@ -23,14 +24,20 @@ impl Store {
             needed.extend(self.manifest(*epoch)?.objects().map(|object| object.path.clone()));
         }
         // A manifest goes before its objects, so that none is there without them.
-        dropped.iter().try_for_each(|epoch| self.delete(&Store::name("manifests", *epoch)))?;
+        for epoch in &dropped {
+            step!("retention::manifest");
+            self.delete(&Store::name("manifests", *epoch))?;
+        }
         let old = |path: &String| {
             let folder = path.strip_prefix("data/").and_then(|rest| rest.split_once('-'));
             folder.and_then(|(epoch, _)| epoch.parse::<u64>().ok()).is_some_and(|epoch| epoch <= newest)
         };
         let unneeded: Vec<String> =
             self.list("data")?.into_iter().filter(|path| old(path) && !needed.contains(path)).collect();
-        unneeded.iter().try_for_each(|path| self.delete(path))?;
+        for path in &unneeded {
+            step!("retention::object");
+            self.delete(path)?;
+        }
         Ok((dropped.len(), unneeded.len()))
     }
 }

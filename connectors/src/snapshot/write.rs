@@ -8,6 +8,7 @@ use super::schema::{entry_row, playlist_row, track_row};
 use super::table::{Cell, FileWriter};
 use super::{Error, FORMAT, Layer, Manifest, Object, Store, TableName};
 use crate::log::Landmark;
+use crate::step::step;
 
 /// Bytes at which a file ends and the next begins: what one request sends.
 const OBJECT_BYTES: usize = 32 << 20;
@@ -67,7 +68,10 @@ impl Store {
         // Whoever has been replaced meanwhile must not add to what its successor goes on from.
         self.check_generation()?;
         let name = Store::name("manifests", epoch);
-        match self.create(&name, &manifest.to_bytes().into())? {
+        step!("snapshot::manifest");
+        let created = self.create(&name, &manifest.to_bytes().into())?;
+        step!("snapshot::done");
+        match created {
             true => Ok(manifest),
             false => Err(Error::Taken { path: name }),
         }
@@ -100,6 +104,7 @@ impl Files<'_> {
         let (bytes, rows) = file.finish().map_err(|e| Error::corrupt(&path, &e))?;
         let sha256 = hash(&bytes);
         let object = Object { table: self.table, path, rows, bytes: bytes.len() as u64, sha256 };
+        step!("snapshot::object");
         self.store.put(&object.path, bytes)?;
         self.objects.push(object);
         Ok(())

@@ -3,6 +3,7 @@
 mod corrupt;
 mod faults;
 mod fence;
+mod formats;
 #[path = "../minio/mod.rs"]
 mod minio;
 mod round_trip;

@@ -65,6 +65,13 @@ fn in_minio_which_may_go_away() {
     let mut other = open("a");
     assert_eq!((other.epochs().expect("listed"), other.claim().expect("it works")), (vec![], 1));
 
+    // A store that refuses says so.
+    let mut wrong = minio.settings("a/prefix");
+    wrong.options.insert("aws_secret_access_key".into(), "not it".into());
+    let refused = Store::open(&wrong, runtime.handle().clone()).expect("it opens").epochs().expect_err("refused");
+    let refused = refused.to_string();
+    assert!(refused.starts_with("object store: listing manifests: ") && refused.contains("403"), "{refused}");
+
     let mut running = Running::start(1, 4, None, 0);
     running.feed(100);
     let first = running.write(&other, true, None).expect("written");

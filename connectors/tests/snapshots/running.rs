@@ -145,8 +145,8 @@ impl Running {
 /// All of a state.
 #[derive(Debug, Default, PartialEq)]
 pub struct State {
-    playlists: BTreeMap<PlaylistId, (String, Option<String>, Vec<TrackId>)>,
-    tracks: BTreeMap<TrackId, TrackRecord>,
+    pub playlists: BTreeMap<PlaylistId, (String, Option<String>, Vec<TrackId>)>,
+    pub tracks: BTreeMap<TrackId, TrackRecord>,
 }
 
 /// The state that a snapshot leads to, on so many workers.

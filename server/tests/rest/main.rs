@@ -18,5 +18,6 @@ mod schema;
 mod snapshots;
 mod starting;
 mod states;
+mod steps;
 mod stopping;
 mod twin;

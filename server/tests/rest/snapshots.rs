@@ -225,3 +225,58 @@ fn records_that_kafka_has_forgotten_are_in_the_snapshot() {
     assert_eq!(stopped.status.code(), Some(1));
     assert!(text(&stopped.stderr).contains("offset 0:0 is gone"), "{stopped:?}");
 }
+
+/// The Python that `scripts/setup tests` put DuckDB and pyarrow into.
+fn python() -> std::path::PathBuf {
+    let home = || std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, Into::into).join("segue");
+    let mut readers = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+    let is_one = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("readers-");
+    readers.find(is_one).expect("run scripts/setup tests").join("bin/python")
+}
+
+/// Runs a statement of SQL in DuckDB and counts the rows of all files with pyarrow; prints both as JSON.
+const READ: &str = r#"
+import duckdb, glob, json, os, pyarrow.parquet, sys
+tables = {}
+for file in glob.glob("data/*/*.parquet"):
+    table = os.path.basename(file).rsplit("-", 1)[0]
+    tables[table] = tables.get(table, 0) + pyarrow.parquet.read_table(file).num_rows
+print(json.dumps([duckdb.sql(sys.argv[1]).fetchall(), tables]))
+"#;
+
+#[test]
+fn duckdb_and_pyarrow_read_it_as_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    // Track 0 in the most playlists, and so on.
+    let events: Value = (0..12_u32)
+        .flat_map(|track| (track..30).map(move |playlist| (track, playlist)))
+        .map(|(track, playlist)| {
+            let mut event = added(&format!("p:{playlist}"), &format!("t:{track}"));
+            event["track"]["name"] = json!(format!("Náme {track}"));
+            event
+        })
+        .collect();
+    server.events(&events);
+    assert_eq!(command(folder.path(), &["create"]).status.code(), Some(0));
+    let document = include_str!("../../../docs/snapshots.md");
+    let sql = document.split("```sql").nth(1).unwrap().split("```").next().unwrap();
+    let mut read = std::process::Command::new(python());
+    read.args(["-c", READ, sql]).current_dir(folder.path().join("data/snapshots"));
+    let read = read.output().expect("Python");
+    let read: Value = serde_json::from_slice(&read.stdout).unwrap_or_else(|_| panic!("{read:?}"));
+    let chart = server.get("/v1/charts/popular?limit=10").body;
+    let chart: Vec<Value> = chart["chart"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{chart}"))
+        .iter()
+        .map(|one| json!([one["track"]["name"], one["playlists"]]))
+        .collect();
+    assert_eq!(read[0], json!(chart));
+    let state = server.state();
+    assert_eq!(
+        read[1],
+        json!({"playlists": state["playlists"], "entries": state["entries"], "tracks": state["tracks"]})
+    );
+}

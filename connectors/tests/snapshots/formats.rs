@@ -1,0 +1,45 @@
+//! Snapshots of every version of the format that there ever was: each opens, or is refused by name.
+
+use segue_connectors::snapshot::{Settings, Store};
+use segue_dataflow::edit::{Names, Party};
+use url::Url;
+
+use crate::running::{loaded, runtime};
+
+#[test]
+fn version_1_opens() {
+    let (runtime, folder) = (runtime(), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/snapshot-1"));
+    let url = Url::from_directory_path(folder).expect("a path").to_string();
+    let store = Store::open(&Settings { url, ..Settings::default() }, runtime.handle().clone()).expect("it opens");
+    let epochs = store.epochs().expect("listed");
+    let [newest, oldest] = [epochs[0], epochs[1]].map(|epoch| store.manifest(epoch).expect("read"));
+    assert_eq!((newest.layers.len(), &newest.next[..], newest.entries), (2, &[8][..], 3));
+    assert_eq!((oldest.layers.len(), &oldest.next[..], oldest.entries), (1, &[5][..], 3));
+    assert_eq!(oldest.digest, "2a3141d68ca81aab7e3d28c477b8df4c");
+    let state = loaded(&store, &newest, 2);
+    let titles: Vec<_> = state.playlists.values().map(|(uri, title, tracks)| (&**uri, title, tracks.len())).collect();
+    let expected = [("fixture:p:1", Some("Road Trip".to_owned()), 2), ("fixture:p:3", Some("empty".to_owned()), 1)];
+    for (uri, title, tracks) in &expected {
+        assert!(titles.contains(&(uri, title, *tracks)), "{titles:?}");
+    }
+    assert_eq!(titles.len(), 2);
+    let mut tracks: Vec<_> = state.tracks.values().collect();
+    tracks.sort_by(|a, b| a.uri.cmp(&b.uri));
+    let party = |uri: &str, name: Option<&str>| Some(Party { uri: uri.into(), name: name.map(Into::into) });
+    let one = Names {
+        name: Some("Öne".into()),
+        artist: party("fixture:a:1", Some("An Artist")),
+        album: party("fixture:b:1", None),
+        duration_ms: Some(1000),
+    };
+    let named = |name: &str| Some(Names { name: Some(name.into()), ..Names::default() });
+    let found: Vec<_> = tracks.iter().map(|t| (&*t.uri, t.inline.clone(), t.described.clone())).collect();
+    assert_eq!(
+        found,
+        [
+            ("fixture:t:1", Some(one), None),
+            ("fixture:t:2", None, named("Two, described")),
+            ("fixture:t:3", named("Three"), None)
+        ]
+    );
+}
