@@ -17,6 +17,9 @@ const CHANGED_MIN: usize = 1024;
 /// Epochs that replaced a value, each with the value before it: most often one.
 type Before<V> = SmallVec<[(u64, Option<V>); 1]>;
 
+/// Changes for which there is always room.
+const ROOM_MIN: usize = 1024;
+
 /// Values by key. Written in epoch order.
 pub struct Book<K, V> {
     now: FxHashMap<K, V>,
@@ -125,6 +128,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
                     self.before.remove(&key);
                 }
             }
+        }
+        // What a load had grown is given back.
+        let room = 2 * self.order.len() + ROOM_MIN;
+        if self.order.capacity() > 4 * room {
+            self.order.shrink_to(room);
+            self.before.shrink_to(room);
         }
     }
 
