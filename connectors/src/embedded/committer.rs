@@ -15,8 +15,8 @@ use fjall::{Database, Keyspace, PersistMode};
 
 use super::{SyncMode, key};
 use crate::ends::Ends;
-use crate::step::step;
 use crate::log::{Error, Position, Record, partition_of};
+use crate::step::step;
 
 /// Callers that may wait in line; the next ones wait at the door. Each caller holds its own payloads.
 const WAITING_MAX: usize = 1_024;

@@ -10,15 +10,18 @@ use crate::running::{loaded, runtime};
 fn version_1_opens() {
     let (runtime, folder) = (runtime(), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/snapshot-1"));
     let url = Url::from_directory_path(folder).expect("a path").to_string();
-    let store = Store::open(&Settings { url, ..Settings::default() }, runtime.handle().clone()).expect("it opens");
+    let store =
+        Store::open(&Settings { url, ..Settings::default() }, runtime.handle().clone()).expect("it opens");
     let epochs = store.epochs().expect("listed");
     let [newest, oldest] = [epochs[0], epochs[1]].map(|epoch| store.manifest(epoch).expect("read"));
     assert_eq!((newest.layers.len(), &newest.next[..], newest.entries), (2, &[8][..], 3));
     assert_eq!((oldest.layers.len(), &oldest.next[..], oldest.entries), (1, &[5][..], 3));
     assert_eq!(oldest.digest, "2a3141d68ca81aab7e3d28c477b8df4c");
     let state = loaded(&store, &newest, 2);
-    let titles: Vec<_> = state.playlists.values().map(|(uri, title, tracks)| (&**uri, title, tracks.len())).collect();
-    let expected = [("fixture:p:1", Some("Road Trip".to_owned()), 2), ("fixture:p:3", Some("empty".to_owned()), 1)];
+    let titles: Vec<_> =
+        state.playlists.values().map(|(uri, title, tracks)| (&**uri, title, tracks.len())).collect();
+    let expected =
+        [("fixture:p:1", Some("Road Trip".to_owned()), 2), ("fixture:p:3", Some("empty".to_owned()), 1)];
     for (uri, title, tracks) in &expected {
         assert!(titles.contains(&(uri, title, *tracks)), "{titles:?}");
     }

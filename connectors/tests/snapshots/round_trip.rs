@@ -68,7 +68,8 @@ fn in_minio_which_may_go_away() {
     // A store that refuses says so.
     let mut wrong = minio.settings("a/prefix");
     wrong.options.insert("aws_secret_access_key".into(), "not it".into());
-    let refused = Store::open(&wrong, runtime.handle().clone()).expect("it opens").epochs().expect_err("refused");
+    let refused =
+        Store::open(&wrong, runtime.handle().clone()).expect("it opens").epochs().expect_err("refused");
     let refused = refused.to_string();
     assert!(refused.starts_with("object store: listing manifests: ") && refused.contains("403"), "{refused}");
 

@@ -231,7 +231,8 @@ fn python() -> std::path::PathBuf {
     let home = || std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, Into::into).join("segue");
     let mut readers = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
-    let is_one = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("readers-");
+    let is_one =
+        |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("readers-");
     readers.find(is_one).expect("run scripts/setup tests").join("bin/python")
 }
 

@@ -31,7 +31,8 @@ fn the_old_state_or_the_new_at_every_step() {
             let keep = ("SEGUE__SNAPSHOTS__KEEP", "2");
             // Whole ones only, or changes on top of them.
             let layers = ("SEGUE__SNAPSHOTS__LAYERS", ["1", "4"][n % 2]);
-            let server = Server::launch(segue(), folder.path(), &[("FAILPOINTS", &*ends), often, keep, layers]);
+            let server =
+                Server::launch(segue(), folder.path(), &[("FAILPOINTS", &*ends), often, keep, layers]);
             let mut acknowledged = BTreeSet::new();
             for event in (0_u32..).map(|n| added(&format!("p:{}", n % 5), &n.to_string())) {
                 // Every batch has something to be refused.
@@ -61,10 +62,14 @@ fn the_old_state_or_the_new_at_every_step() {
             // The store goes on from whatever was left there.
             server.events(&json!([added("p:0", "last")]));
             assert_eq!(server.stop(), Some(0), "{step} {passed}");
-            let verified = segue().args(["snapshot", "verify", "--data-dir"]).arg(folder.path().join("data")).output();
+            let verified =
+                segue().args(["snapshot", "verify", "--data-dir"]).arg(folder.path().join("data")).output();
             let verified = verified.unwrap();
             let said = String::from_utf8_lossy(&verified.stdout);
-            assert!(verified.status.success() && said.contains(&format!("{} entries", twin.entries() + 1)), "{said}");
+            assert!(
+                verified.status.success() && said.contains(&format!("{} entries", twin.entries() + 1)),
+                "{said}"
+            );
         }
     }
 }
@@ -82,6 +87,7 @@ fn a_claim_that_was_cut_off_is_made_again() {
     server.events(&json!([added("p", "t")]));
     assert_eq!(server.stop(), Some(0));
     let generations = folder.path().join("data/snapshots/generations");
-    let names: Vec<_> = std::fs::read_dir(generations).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(generations).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["00000000000000000002.json"]);
 }
