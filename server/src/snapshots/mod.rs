@@ -129,14 +129,16 @@ impl Taking {
     }
 
     fn take(&mut self) -> Result<Manifest, Error> {
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), self.parts.last.as_ref().map(|last| last.epoch));
         let taken = self.write();
         self.failed = taken.is_err();
         let every = self.parts.settings.every.0;
         self.due = Instant::now() + if self.failed { every.min(RETRY) } else { every };
         match &taken {
             Ok(manifest) => {
-                metrics::snapshot_taken(began.elapsed(), manifest.epoch, manifest.bytes());
+                if before != Some(manifest.epoch) {
+                    metrics::snapshot_taken(began.elapsed(), manifest.epoch, manifest.bytes());
+                }
                 self.parts.health.snapshots(None);
             }
             Err(error) => {
