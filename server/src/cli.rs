@@ -273,3 +273,33 @@ fn data_dir(folder: Option<&PathBuf>) -> Vec<Layer> {
     let text = folder.map(|folder| folder.to_string_lossy().into_owned());
     text.map(|text| Layer::flag("data-dir", "server.data_dir", text)).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words after `segue` of every command in the shell blocks of a page.
+    fn commands(page: &str) -> Vec<Vec<String>> {
+        let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let lines = blocks
+            .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<String>>());
+        let words = |line: String| {
+            let line = line.split(" #").next().unwrap_or_default().trim_end_matches(" &").to_owned();
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let at = words.iter().position(|word| word == "segue")?;
+            words[..at].iter().all(|word| word.contains('=')).then(|| words[at..].to_vec())
+        };
+        lines.filter_map(words).collect()
+    }
+
+    #[test]
+    fn every_command_in_the_documents_is_one() {
+        let pages = [include_str!("../../README.md"), include_str!("../../docs/snapshots.md")];
+        let all: Vec<_> = pages.into_iter().flat_map(commands).collect();
+        assert!(all.len() >= 12, "{all:?}");
+        for words in all {
+            let parsed = Cli::try_parse_from(&words);
+            assert!(parsed.is_ok(), "{words:?}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+        }
+    }
+}
