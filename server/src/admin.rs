@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use segue_connectors::dead_letters::RAW_BYTES_MAX;
 use serde::Deserialize;
 use serde_json::json;
 use warp::http::{Response, StatusCode};
 use warp::{Filter, Rejection, Reply};
 
 use crate::clock::now_ms;
-use segue_connectors::dead_letters::RAW_BYTES_MAX;
-
 use crate::dead_letters::{self, PAGE_LETTERS_MAX};
 use crate::metrics;
 use crate::service::Service;
@@ -119,8 +118,8 @@ impl Admin {
 
     /// All snapshots, an array, the newest first.
     async fn snapshots(self) -> warp::reply::Response {
-        let service = Arc::clone(&self.service);
-        let all = tokio::task::spawn_blocking(move || match snapshots::recovery::open(&service.config)? {
+        let store = self.service.keeper.as_ref().map(|keeper| keeper.store.clone());
+        let all = tokio::task::spawn_blocking(move || match store {
             Some(store) => snapshots::commands::all(&store),
             None => Ok(Vec::new()),
         });

@@ -1,9 +1,9 @@
-//! Shared fate: a thread that all answers depend on takes the process with it when it panics.
+//! Shared fate: a thread that all answers, or the next start, depend on takes the process with it when it panics.
 
 use crate::FAILED;
 
 /// How the names of these threads begin: timely's workers, and ours around them.
-const NEEDED: [&str; 5] = ["timely:", "reader-", "pump-", "dead-letters", "segue-log"];
+const NEEDED: [&str; 6] = ["timely:", "reader-", "pump-", "dead-letters", "segue-log", "snapshots"];
 
 /// From now on such a panic ends the process, which starts again from the log.
 pub fn end_the_process() {

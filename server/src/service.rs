@@ -178,13 +178,14 @@ impl Service {
             letterbox: Arc::clone(&letterbox),
             breaker: Arc::new(Breaker::new(config.limits.bad_share)),
             health: Arc::clone(&health),
-            begin: engine.progress().into(),
+            begin: last.as_ref().map(|last| last.next.clone()).unwrap_or_default().into(),
         };
         let pumps = Mutex::new(Some(pumps.start(0).map_err(no_thread)?));
         let settings = config.snapshots.clone();
         let keeper = store.map(|store| {
             let (engine, log, health) = (Arc::clone(&engine), Arc::clone(&log), Arc::clone(&health));
-            Keeper::start(snapshots::Parts { store, engine, log, health, settings, last })
+            let progress = progress.clone();
+            Keeper::start(snapshots::Parts { store, engine, log, health, settings, progress, last })
         });
         let keeper = keeper.transpose().map_err(no_thread)?;
         let appends = Semaphore::new(config.limits.appends);

@@ -1,8 +1,8 @@
 //! The log on Kafka: one topic, whose offsets are the log's.
 //!
 //! Reading order: `settings` is the section of the configuration; this file is the [`Log`]; `source` reads,
-//! `sink` appends; `watch` looks at the topic now and then, `landmark` knows it again; [`topics`] makes topics; [`dead_letters`] is where records
-//! go that are no events.
+//! `sink` appends; `watch` looks at the topic now and then, `landmark` knows it again; [`topics`] makes topics;
+//! [`dead_letters`] is where records go that are no events.
 //!
 //! - Partitions are assigned by hand and read from the offset that [`Log::read`] is asked for. What Kafka
 //!   remembers for the group is written for dashboards ([`Log::commit`]) and never read.
@@ -42,6 +42,7 @@ use watch::{Shared, lock, watch};
 
 /// How long a broker may take to answer a question about the topic.
 const ANSWER: Duration = Duration::from_secs(10);
+
 /// Why Kafka cannot be the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Error, Store};
+use super::{Error, Manifest, Store};
 use crate::step::step;
 
 const FOLDER: &str = "generations";
@@ -30,6 +30,11 @@ impl Store {
                 return Ok(next);
             }
         }
+    }
+
+    /// Whether this store wrote it, since it was claimed.
+    pub fn is_own(&self, manifest: &Manifest) -> bool {
+        self.generation == Some(manifest.generation)
     }
 
     /// The generation that writes here, if it is still the newest.

@@ -10,7 +10,6 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Error;
@@ -19,8 +18,7 @@ use super::Error;
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Where snapshots are kept.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `s3://bucket/prefix` or `file:///folder`.
     pub url: String,

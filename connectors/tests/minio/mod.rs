@@ -1,46 +1,27 @@
-//! A real MinIO for tests, as `scripts/services` starts it.
+//! A real MinIO for tests.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "../services/mod.rs"]
+mod services;
+
+use std::ops::Deref;
 
 use segue_connectors::snapshot::Settings;
+use services::Service;
 
-/// A MinIO in a folder, with a bucket. It ends, and the folder goes, with this process.
-pub struct Minio {
-    folder: PathBuf,
-    env: String,
-}
+/// With a bucket.
+pub struct Minio(Service);
 
-fn services(arguments: &[&str], folder: &Path) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services");
-    let status = Command::new(script).args(arguments).arg(folder).status().expect("the script runs");
-    assert!(status.success(), "{script} {arguments:?}");
+impl Deref for Minio {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.0
+    }
 }
 
 impl Minio {
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder").keep();
-        let until = std::process::id().to_string();
-        services(&["up", "--only", "minio", "--until", &until], &folder);
-        let env = std::fs::read_to_string(folder.join("services.env")).expect("written by the script");
-        Minio { folder, env }
-    }
-
-    fn var(&self, name: &str) -> String {
-        let line = self.env.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        line.unwrap_or_else(|| panic!("{name} in {}", self.env)).to_owned()
-    }
-
-    /// SIGKILL.
-    #[allow(dead_code, reason = "not every test kills it")]
-    pub fn kill(&self) {
-        services(&["kill", "minio"], &self.folder);
-    }
-
-    /// On the same port, with the same data.
-    #[allow(dead_code, reason = "not every test kills it")]
-    pub fn restart(&self) {
-        services(&["restart", "minio"], &self.folder);
+        Minio(Service::start("minio"))
     }
 
     /// A prefix of its own.

@@ -98,12 +98,6 @@ impl Board {
         self.state.lock().next(epoch)
     }
 
-    /// By partition of the log, the offset of the first event that is not in what all workers show.
-    pub fn shown(&self) -> Vec<u64> {
-        let state = self.state.lock();
-        state.next(state.newest().unwrap_or(state.begin))
-    }
-
     /// Worker `index` shows its views, complete through `through`. If that makes a newer epoch readable,
     /// `tell` hears of it and of the offsets it leads to, in order. Gives the epoch before which no reader
     /// looks any more.

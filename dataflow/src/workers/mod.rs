@@ -197,11 +197,6 @@ impl Engine {
         Ok(())
     }
 
-    /// By partition of the log, the offset of the first event that answers do not include.
-    pub fn progress(&self) -> Vec<u64> {
-        self.board.shown()
-    }
-
     /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the
     /// last one that was [kept](Snapshot::keep). None once the engine has stopped.
     pub fn snapshot(&self, whole: bool) -> Option<Snapshot<'_>> {

@@ -146,12 +146,7 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
         .stderr(Stdio::null())
         .status()?;
     anyhow::ensure!(replayed.success(), "segue replay failed");
-    table.row(
-        "replay over HTTP, onto the log on disk, visible",
-        format!("{:.1} s", began.elapsed().as_secs_f64()),
-        "",
-        "",
-    );
+    table.seconds("replay over HTTP, onto the log on disk, visible", began.elapsed().as_secs_f64());
     let state = server.json("/v1/state")?;
     let entries = state["entries"].as_f64().context("entries")?;
     table.row("", format!("{entries} entries, {} tracks", state["tracks"]), "", "");
@@ -168,12 +163,7 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     let server =
         Server::start(&folder, &[("SEGUE__SERVER__FSYNC", "false"), ("SEGUE__SNAPSHOTS__URL", "off")])?;
     server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
-    table.row(
-        "start to first answer, from the log's beginning",
-        format!("{:.1} s", began.elapsed().as_secs_f64()),
-        "",
-        "",
-    );
+    table.seconds("start to first answer, from the log's beginning", began.elapsed().as_secs_f64());
     table.row("", format!("{:.1} B an entry", server.resident_bytes()? / entries), "", "");
     visible(corpus, &server, "event sent → visible, no fsync", table)?;
     drop(server);

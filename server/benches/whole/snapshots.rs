@@ -72,7 +72,7 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
         taken = body;
     }
     let entries = taken["entries"].as_f64().context("entries")?;
-    table.row("a whole snapshot to disk", format!("{:.1} s", quantile(&seconds, 0.5)), "", "");
+    table.seconds("a whole snapshot to disk", quantile(&seconds, 0.5));
     let bytes = taken["bytes"].as_f64().context("bytes")?;
     table.bound("… with names, an entry", bytes / entries, 12.0, |bytes| format!("{bytes:.1} B"));
     table.ratio(
@@ -86,12 +86,7 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
     let began = Instant::now();
     let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__EVERY", "1h")])?;
     server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
-    table.row(
-        "start to first answer, from a snapshot",
-        format!("{:.1} s", began.elapsed().as_secs_f64()),
-        "",
-        "",
-    );
+    table.seconds("start to first answer, from a snapshot", began.elapsed().as_secs_f64());
     table.note(&format!("{:.1} B an entry resident", server.resident_bytes()? / entries));
     Ok(())
 }

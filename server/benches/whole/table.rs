@@ -38,6 +38,11 @@ impl Table {
         self.line(&format!("| {what} | {} | {budget} | {note} |", measured.as_ref()));
     }
 
+    /// How long something took.
+    pub fn seconds(&mut self, what: &str, seconds: f64) {
+        self.row(what, format!("{seconds:.1} s"), "", "");
+    }
+
     /// Something beside its reference.
     pub fn ratio(&mut self, what: &str, ours: f64, reference: f64, budget: f64, show: fn(f64) -> String) {
         let ratio = ours / reference;

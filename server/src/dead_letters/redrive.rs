@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{Numbered, Reader};
 use crate::cli::RedriveArgs;
 use crate::print;
+use crate::serve::Addresses;
 
 /// Letters that are read at a time: whole, they may be large.
 const PAGE: usize = 8;
@@ -42,8 +43,8 @@ pub fn redrive(args: &RedriveArgs) -> anyhow::Result<bool> {
     let target = match &reader {
         _ if !config.kafka.brokers.is_empty() => Target::Topic(Box::new(Kafka::open(&config.kafka)?)),
         Reader::Server(there) => {
-            let agent = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
-            Target::Server { url: format!("http://{}/v1/events", there.api), agent: Box::new(agent) }
+            let agent = Box::new(Addresses::agent());
+            Target::Server { url: format!("http://{}/v1/events", there.api), agent }
         }
         Reader::Here(_) => {
             let folder = config.server.data_dir.display();

@@ -44,10 +44,9 @@ pub fn create(args: &SnapshotArgs) -> anyhow::Result<()> {
     let there = Addresses::of(&folder).with_context(|| {
         format!("no server runs on {}: only a running one can take a snapshot", folder.display())
     })?;
-    let agent = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build();
     let url = format!("http://{}/snapshots", there.admin);
-    let mut reply =
-        ureq::Agent::from(agent).post(&url).send_empty().with_context(|| format!("asking {url}"))?;
+    let reply = Addresses::agent().post(&url).send_empty();
+    let mut reply = reply.with_context(|| format!("asking {url}"))?;
     let (ok, text) = (reply.status().is_success(), reply.body_mut().read_to_string()?);
     anyhow::ensure!(ok, "{}", text.trim_end());
     print_one(&serde_json::from_str(&text)?, args.json)

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use segue_connectors::log::Log;
 use segue_connectors::snapshot::{Error, Manifest, Store};
-use segue_dataflow::workers::Engine;
-use tokio::sync::oneshot;
+use segue_dataflow::workers::{Engine, Progress};
+use tokio::sync::{oneshot, watch};
 
 use crate::config::Snapshots as Settings;
 use crate::health::Health;
@@ -28,6 +28,8 @@ const REQUESTS_MAX: usize = 16;
 
 /// Takes snapshots.
 pub struct Keeper {
+    /// Where they are.
+    pub store: Store,
     /// None once closed.
     requests: Mutex<Option<SyncSender<Request>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -50,7 +52,9 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// When.
     pub settings: Settings,
-    /// The one that the server went on from. What came since is in the log, so the next is whole.
+    /// How far answers are.
+    pub progress: watch::Receiver<Progress>,
+    /// The newest: the one that the server went on from, until it has taken one itself.
     pub last: Option<Manifest>,
 }
 
@@ -60,12 +64,12 @@ impl Keeper {
     /// # Errors
     /// If the system gives none.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
-        let (requests, asked) = sync_channel(REQUESTS_MAX);
+        let (store, (requests, asked)) = (parts.store.clone(), sync_channel(REQUESTS_MAX));
         let thread = Builder::new().name("snapshots".into()).spawn(move || {
-            let now = Instant::now();
-            Taking { parts, due: now, base: None, failed: false }.run(&asked);
+            let due = Instant::now() + parts.settings.every.0;
+            Taking { parts, due, failed: false }.run(&asked);
         })?;
-        Ok(Keeper { requests: Mutex::new(Some(requests)), thread: Mutex::new(Some(thread)) })
+        Ok(Keeper { store, requests: Mutex::new(Some(requests)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes one now; if nothing is new, tells the last one.
@@ -73,7 +77,6 @@ impl Keeper {
     /// # Errors
     /// What went wrong.
     pub async fn take(&self) -> Result<Manifest, String> {
-        let stopping = || "the server is stopping, or too many wait for a snapshot already".to_owned();
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (reply, taken) = oneshot::channel();
         requests.ok_or_else(stopping)?.try_send(Request { reply }).map_err(|_| stopping())?;
@@ -88,24 +91,26 @@ impl Keeper {
     }
 }
 
+fn stopping() -> String {
+    "the server is stopping, or too many wait for a snapshot already".to_owned()
+}
+
 struct Taking {
     parts: Parts,
     /// When the next is due.
     due: Instant,
-    /// What the next one may go on top of: one that this process wrote.
-    base: Option<Manifest>,
     failed: bool,
 }
 
 impl Taking {
     fn run(&mut self, asked: &Receiver<Request>) {
-        self.due = Instant::now() + self.parts.settings.every.0;
         loop {
             let wait = self.due.saturating_duration_since(Instant::now()).min(TICK);
             match asked.recv_timeout(wait) {
                 Ok(Request { reply }) => {
                     // Whoever asked may have gone.
-                    let _ = reply.send(self.take().map_err(|error| error.to_string()));
+                    let taken = self.take().map_err(|error| error.to_string());
+                    let _ = reply.send(taken.and_then(|taken| taken.ok_or_else(stopping)));
                 }
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= self.due || self.is_much() => {
                     drop(self.take());
@@ -125,17 +130,19 @@ impl Taking {
     fn is_much(&self) -> bool {
         let sum = |next: &[u64]| next.iter().sum::<u64>();
         let last = self.parts.last.as_ref().map_or(0, |last| sum(&last.next));
-        !self.failed && sum(&self.parts.engine.progress()) >= last + self.parts.settings.every_events
+        !self.failed && sum(&self.parts.progress.borrow().next) >= last + self.parts.settings.every_events
     }
 
-    fn take(&mut self) -> Result<Manifest, Error> {
+    /// None once the engine has stopped.
+    fn take(&mut self) -> Result<Option<Manifest>, Error> {
         let (began, before) = (Instant::now(), self.parts.last.as_ref().map(|last| last.epoch));
         let taken = self.write();
         self.failed = taken.is_err();
         let every = self.parts.settings.every.0;
         self.due = Instant::now() + if self.failed { every.min(RETRY) } else { every };
         match &taken {
-            Ok(manifest) => {
+            Ok(None) => {}
+            Ok(Some(manifest)) => {
                 if before != Some(manifest.epoch) {
                     metrics::snapshot_taken(began.elapsed(), manifest.epoch, manifest.bytes());
                 }
@@ -153,27 +160,26 @@ impl Taking {
         taken
     }
 
-    fn write(&mut self) -> Result<Manifest, Error> {
-        let Parts { store, engine, log, settings, last, .. } = &mut self.parts;
-        let whole = self.base.as_ref().is_none_or(|base| base.layers.len() >= settings.layers);
-        let next = engine.progress();
-        if let Some(same) = last.as_ref().filter(|last| last.next == next) {
+    /// None once the engine has stopped.
+    fn write(&mut self) -> Result<Option<Manifest>, Error> {
+        let Parts { store, engine, log, settings, last, progress, .. } = &mut self.parts;
+        if let Some(same) = last.as_ref().filter(|last| last.next == progress.borrow().next) {
             store.check_generation()?;
-            return Ok(same.clone());
+            return Ok(Some(same.clone()));
         }
-        // Nothing is left to be read only once the engine has stopped.
-        let Some(snapshot) = engine.snapshot(whole) else { return Err(Error::Unknown(0)) };
-        let manifest = store.write(&snapshot, self.base.as_ref(), Timestamp::now(), log.landmark())?;
+        // Changes are known since one that this process took.
+        let base = last.as_ref().filter(|last| store.is_own(last) && last.layers.len() < settings.layers);
+        let Some(snapshot) = engine.snapshot(base.is_none()) else { return Ok(None) };
+        let manifest = store.write(&snapshot, base, Timestamp::now(), log.landmark())?;
         let (changes, bytes) = (!snapshot.is_whole(), manifest.layers.last());
         let bytes = bytes.map_or(0, |layer| layer.objects.iter().map(|object| object.bytes).sum::<u64>());
         snapshot.keep();
         tracing::info!(epoch = manifest.epoch, changes, bytes, entries = manifest.entries, "snapshot");
         *last = Some(manifest.clone());
-        self.base = Some(manifest.clone());
         // Another time will do: what is too much does no harm but take room.
         if let Err(error) = store.retain(settings.keep) {
             tracing::warn!("snapshots that are not needed any more stay for now: {error}");
         }
-        Ok(manifest)
+        Ok(Some(manifest))
     }
 }

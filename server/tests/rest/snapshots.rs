@@ -109,6 +109,14 @@ fn a_restart_goes_on_from_the_newest_that_is_in_order() {
     let (server, said) = started(folder.path(), &[("SEGUE__DATAFLOW__WORKERS", "1")]);
     assert!(said.contains("going on from a snapshot") && said.contains("entries=3151"), "{said}");
     same(&server.state(), &state);
+    server.signal("KILL");
+    drop(server);
+    // None is in order: the log has it all.
+    let manifests = std::fs::read_dir(folder.path().join("data/snapshots/manifests")).unwrap();
+    manifests.for_each(|manifest| std::fs::write(manifest.unwrap().path(), "{").unwrap());
+    let (server, said) = started(folder.path(), &[]);
+    assert!(said.contains("is passed over") && !said.contains("going on from a snapshot"), "{said}");
+    same(&server.state(), &state);
 }
 
 #[test]
@@ -216,14 +224,19 @@ fn records_that_kafka_has_forgotten_are_in_the_snapshot() {
     assert_eq!(server.state()["entries"], json!(60));
     server.signal("KILL");
     drop(server);
-    // Without it, and with less than the server needs, it stops.
+    // With less of the log than the snapshot needs after it, or without the snapshot, the server stops.
+    let stops = |gone: &str| {
+        let mut serve = segue();
+        serve.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
+        serve.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").envs(topic.variables());
+        let stopped = serve.output().expect("the binary starts");
+        assert_eq!(stopped.status.code(), Some(1));
+        assert!(text(&stopped.stderr).contains(&format!("offset 0:{gone} is gone")), "{stopped:?}");
+    };
+    topic.forget(55);
+    stops("50");
     std::fs::remove_dir_all(folder.path().join("data/snapshots")).unwrap();
-    let mut serve = segue();
-    serve.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
-    serve.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").envs(topic.variables());
-    let stopped = serve.output().expect("the binary starts");
-    assert_eq!(stopped.status.code(), Some(1));
-    assert!(text(&stopped.stderr).contains("offset 0:0 is gone"), "{stopped:?}");
+    stops("0");
 }
 
 /// The Python that `scripts/setup tests` put DuckDB and pyarrow into.
