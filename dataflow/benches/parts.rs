@@ -83,7 +83,7 @@ fn apply(criterion: &mut Criterion) {
     let mut worker = Worker::new(timely::WorkerConfig::default(), thread, Some(Instant::now()));
     let refused: Refused = std::rc::Rc::new(|_, _| {});
     let board = Arc::new(Board::new(1, Settings::default()));
-    let mut dataflow = Dataflow::new(&mut worker, 1, Settings::default(), &refused, &board);
+    let mut dataflow = Dataflow::new(&mut worker, 1, Settings::default(), &refused, &board, true);
     let (mut dice, mut seq, mut epoch) = (ChaCha8Rng::seed_from_u64(3), 0, 1);
     dataflow.advance(1);
     for n in 0..2_000 {

@@ -32,7 +32,8 @@ type Input<D> = timely::dataflow::InputHandle<u64, CapacityContainerBuilder<Vec<
 /// The way into the dataflow of one worker, and the way out.
 pub struct Dataflow {
     edits: Input<Edit>,
-    queries: Input<Query>,
+    /// None if readers on other threads answer.
+    queries: Option<Input<Query>>,
     probe: ProbeHandle<u64>,
     desk: Local<Desk>,
     hub: Local<Hub>,
@@ -40,16 +41,19 @@ pub struct Dataflow {
 
 impl Dataflow {
     /// Builds the dataflow. All workers must build the same, in the same order. `board` is that of this
-    /// process, which has `local` of the workers, and may have a state to go on from.
+    /// process, which has `local` of the workers, and may have a state to go on from. With `asked` there are
+    /// rounds for queries: without any, an epoch costs a third less.
     pub fn new(
         worker: &mut Worker,
         local: usize,
         settings: Settings,
         refused: &Refused,
         board: &Arc<Board>,
+        asked: bool,
     ) -> Self {
         let (index, home, peers) = (worker.index() % local, worker.index() as u64, worker.peers() as u64);
-        let (mut edits, mut queries, probe) = (Input::new(), Input::new(), ProbeHandle::new());
+        let (mut edits, probe) = (Input::new(), ProbeHandle::new());
+        let mut queries = asked.then(Input::new);
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let mut share = board.share(index);
         let hub = worker.dataflow::<u64, _, _>(|scope| {
@@ -83,7 +87,9 @@ impl Dataflow {
                 books: Books { playlists: applied.playlists, cards, totals: applied.totals },
             };
             let hub = Rc::new(RefCell::new(Hub::new(live, Arc::clone(board), index)));
-            rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);
+            if let Some(queries) = &mut queries {
+                rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);
+            }
             complete.probe_with(&probe);
             hub
         });
@@ -100,15 +106,16 @@ impl Dataflow {
         self.edits.send(edit);
     }
 
-    /// Asks as-of the open epoch, which includes all that is fed into it anywhere before it is closed.
-    pub fn ask(&mut self, query: Query) {
-        self.queries.send(query);
+    /// Asks as-of the open epoch, which includes all that is fed into it anywhere before it is closed. False if
+    /// this dataflow was not made to be asked.
+    pub fn ask(&mut self, query: Query) -> bool {
+        self.queries.as_mut().map(|queries| queries.send(query)).is_some()
     }
 
     /// Closes the open epoch and opens `epoch`, which must be later.
     pub fn advance(&mut self, epoch: u64) {
         self.edits.advance_to(epoch);
-        self.queries.advance_to(epoch);
+        self.queries.iter_mut().for_each(|queries| queries.advance_to(epoch));
     }
 
     /// Whether everything through `epoch` is in the views of all workers, and answered.
@@ -127,9 +134,9 @@ impl Dataflow {
         self.hub.borrow_mut().show(epoch, tell);
     }
 
-    /// Looks at the views, for tests and measurements; none after the end.
-    pub fn with_views<T>(&self, look: impl FnOnce(&Views) -> T) -> Option<T> {
-        self.hub.borrow().views().map(look)
+    /// Looks at the views, for tests and measurements.
+    pub fn with_views<T>(&self, look: impl FnOnce(&Views) -> T) -> T {
+        look(self.hub.borrow().views())
     }
 }
 

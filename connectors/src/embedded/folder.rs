@@ -25,9 +25,9 @@ use crate::log::PARTITIONS_MAX;
 const FORMAT: &str = "segue-log";
 const FORMAT_VERSION: u32 = 1;
 /// Bytes of blocks kept for readers. Replay reads each block once, so this is small.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 1 << 20;
 /// Bytes of records in memory before they go to a table; the store keeps up to five such, and a batch more.
-const MEMTABLE_BYTES: u64 = 8 << 20;
+const MEMTABLE_BYTES: u64 = 4 << 20;
 /// Bytes of journals before the store hurries to be rid of them; the store makes one 64 MiB.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a block: what one read of the disk brings, and what is compressed at a time.

@@ -27,12 +27,12 @@ const ROUNDS: usize = 4;
 
 /// The views of a worker and how far back each of their readers may still look.
 pub struct Hub {
-    live: Option<Live>,
+    live: Live,
     views: Views,
     board: Arc<Board>,
     index: usize,
     /// The earliest epoch that each look-up may still read; none once it never will again.
-    held: [Option<u64>; ROUNDS],
+    held: Vec<Option<u64>>,
     /// The earliest epoch that readers outside the dataflow may still read.
     outside: u64,
     since: u64,
@@ -42,31 +42,33 @@ impl Hub {
     /// Of the views of worker `index` of its process.
     pub fn new(mut live: Live, board: Arc<Board>, index: usize) -> Self {
         let views = live.refresh();
-        Hub { live: Some(live), views, board, index, held: [Some(0); ROUNDS], outside: 0, since: 0 }
+        Hub { live, views, board, index, held: Vec::new(), outside: 0, since: 0 }
     }
 
-    /// The views as of the last look, until the dataflow has ended.
-    pub fn views(&self) -> Option<&Views> {
-        self.live.as_ref().map(|_| &self.views)
+    /// The views as of the last look.
+    pub fn views(&self) -> &Views {
+        &self.views
     }
 
     /// Looks at what is there now.
     fn refresh(&mut self) {
-        if let Some(live) = &mut self.live {
-            self.views = live.refresh();
-        }
+        self.views = self.live.refresh();
     }
 
     /// Shows what is complete through `epoch` to readers outside the dataflow: see [`Board::show`].
     pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
-        if self.live.is_some() {
-            self.refresh();
-            self.outside = self.board.show(self.index, epoch, self.views.clone(), tell);
-            self.settle();
-        }
+        self.refresh();
+        self.outside = self.board.show(self.index, epoch, self.views.clone(), tell);
+        self.settle();
     }
 
-    /// Round `reader` will not read before `epoch` any more, or (none) never again.
+    /// One more reader, with its number.
+    fn reader(&mut self) -> usize {
+        self.held.push(Some(0));
+        self.held.len() - 1
+    }
+
+    /// Reader number `reader` will not read before `epoch` any more, or (none) never again.
     fn hold(&mut self, reader: usize, epoch: Option<u64>) {
         self.held[reader] = epoch;
         self.settle();
@@ -74,14 +76,11 @@ impl Hub {
 
     /// Lets go of what nobody will read any more.
     fn settle(&mut self) {
-        match self.held.iter().flatten().min().copied() {
-            None => self.live = None,
-            Some(since) if since.min(self.outside) > self.since => {
-                self.since = since.min(self.outside);
-                self.live.iter_mut().for_each(|live| live.hold(self.since));
-                self.board.hold(self.index, self.since);
-            }
-            Some(_) => {}
+        let since = self.held.iter().flatten().copied().chain([self.outside]).min().unwrap_or(0);
+        if since > self.since {
+            self.since = since;
+            self.live.hold(since);
+            self.board.hold(self.index, since);
         }
     }
 }
@@ -106,16 +105,16 @@ pub fn rounds<'s>(
             });
         }
     });
-    (0..ROUNDS).fold(first, |asks, round| gather(look_up(asks, complete.clone(), hub, round), hub, desk))
+    (0..ROUNDS).fold(first, |asks, _round| gather(look_up(asks, complete.clone(), hub), hub, desk))
 }
 
 fn look_up<'s>(
     asks: StreamVec<'s, u64, Ask>,
     complete: StreamVec<'s, u64, ()>,
     hub: &Local<Hub>,
-    round: usize,
 ) -> StreamVec<'s, u64, Reply> {
     let hub = Rc::clone(hub);
+    let reader = hub.borrow_mut().reader();
     asks.binary_frontier(
         complete,
         Exchange::new(|ask: &Ask| ask.to),
@@ -136,7 +135,7 @@ fn look_up<'s>(
                     if !std::mem::replace(&mut fresh, true) {
                         hub.refresh();
                     }
-                    let Some(views) = hub.views() else { return };
+                    let views = hub.views();
                     output.session(&cap).give_iterator(asks.into_iter().map(|ask| Reply {
                         query: ask.query,
                         home: ask.home,
@@ -145,7 +144,7 @@ fn look_up<'s>(
                     }));
                 }
                 let next = asked.frontier().first().copied();
-                hub.hold(round, waiting.keys().next().copied().into_iter().chain(next).min());
+                hub.hold(reader, waiting.keys().next().copied().into_iter().chain(next).min());
             }
         },
     )
@@ -161,7 +160,8 @@ fn gather<'s>(
         move |input, output| {
             input.for_each(|cap, replies| {
                 let (hub, mut desk) = (hub.borrow(), desk.borrow_mut());
-                let (Some(views), Some(cap)) = (hub.views(), cap.retain_least(0)) else { return };
+                let Some(cap) = cap.retain_least(0) else { return };
+                let views = hub.views();
                 let epoch = *cap.time();
                 let asks = replies.drain(..).flat_map(|reply| desk.reply(reply, views, epoch));
                 output.session(&cap).give_iterator(asks);

@@ -4,12 +4,13 @@ mod readers;
 mod turns;
 
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
+use crossbeam_channel::{Sender, bounded};
 use timely::communication::WorkerGuards;
 
 use crate::edit::Edit;
@@ -19,7 +20,7 @@ use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
 use crate::views::batch::merge_when_idle;
 use readers::Readers;
-use turns::Loop;
+use turns::{Feed, Loop};
 
 /// Batches of edits that wait for the workers at the most; whoever feeds more is held up.
 const BATCHES_MAX: usize = 16;
@@ -103,7 +104,9 @@ pub struct Stopped;
 
 /// The running engine.
 pub struct Engine {
-    batches: SyncSender<Batch>,
+    batches: Sender<Batch>,
+    /// Whether worker 0 sleeps until it is woken; else it looks at the batches by itself when its epoch is due.
+    asleep: Arc<AtomicBool>,
     mailboxes: Vec<Mailbox>,
     turn: AtomicUsize,
     guards: Mutex<Option<WorkerGuards<()>>>,
@@ -135,17 +138,19 @@ impl Engine {
         restored: Option<Restored>,
     ) -> Result<Engine, String> {
         let workers = options.workers.max(1);
-        let (batches, feed) = sync_channel(BATCHES_MAX);
+        let (batches, feed) = bounded(BATCHES_MAX);
+        let asleep = Arc::new(AtomicBool::new(true));
         let (post, mailboxes) = sync_channel(workers);
         let (feed, post) = (Mutex::new(Some(feed)), Mutex::new(post));
         let board = Arc::new(Board::new(workers, options.settings));
         restored.into_iter().for_each(|restored| board.restore(restored));
-        let shown = Arc::clone(&board);
+        let (shown, wakes) = (Arc::clone(&board), Arc::clone(&asleep));
         let mut config = timely::Config::process(workers);
         merge_when_idle(&mut config.worker);
         let guards = timely::execute(config, move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
             let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
+            let feed = feed.map(|batches| Feed { batches, asleep: Arc::clone(&wakes) });
             let mailbox = (worker.index(), Mailbox { questions, thread: std::thread::current() });
             // It has room for all workers; nobody listens only if the start has failed.
             let _ = lock(&post).send(mailbox);
@@ -153,7 +158,8 @@ impl Engine {
                 let observer = Arc::clone(&observer);
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
             };
-            let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown);
+            let asked = options.answers == Answers::Workers;
+            let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown, asked);
             let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));
             Loop::new(worker, dataflow, (options.epoch_gap, options.heartbeat), outside, feed, commands)
                 .run(worker);
@@ -166,7 +172,7 @@ impl Engine {
             Answers::Workers => None,
         };
         let (turn, guards) = (AtomicUsize::new(0), Mutex::new(Some(guards)));
-        Ok(Engine { batches, mailboxes, turn, guards, board, readers })
+        Ok(Engine { batches, asleep, mailboxes, turn, guards, board, readers })
     }
 
     /// Feeds edits, in log order by partition. Blocks while the workers have enough to do.
@@ -175,7 +181,9 @@ impl Engine {
     /// If the workers have ended.
     pub fn feed(&self, batch: Batch) -> Result<(), Stopped> {
         self.batches.send(batch).map_err(|_| Stopped)?;
-        self.mailboxes.iter().take(1).for_each(|mailbox| mailbox.thread.unpark());
+        if self.asleep.load(Ordering::SeqCst) || self.batches.len() >= BATCHES_MAX / 2 {
+            self.mailboxes.iter().take(1).for_each(|mailbox| mailbox.thread.unpark());
+        }
         Ok(())
     }
 

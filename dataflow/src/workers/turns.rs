@@ -9,9 +9,11 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::TryRecvError;
 use rustc_hash::FxHashMap;
 use timely::dataflow::InputHandleVec;
 use timely::dataflow::operators::core::Inspect;
@@ -36,6 +38,22 @@ struct Closed {
     entries: usize,
 }
 
+/// Where worker 0 gets edits from. Whoever feeds wakes it only if it is asleep: to be woken by each event of
+/// an epoch would cost more than the event itself.
+pub struct Feed {
+    pub batches: crossbeam_channel::Receiver<Batch>,
+    pub asleep: Arc<AtomicBool>,
+}
+
+impl Feed {
+    /// Says whether the worker is about to sleep until it is woken; false if it must not, since something has
+    /// come before this was said.
+    fn sleep(&self, asleep: bool) -> bool {
+        self.asleep.store(asleep, Ordering::SeqCst);
+        !asleep || self.batches.is_empty()
+    }
+}
+
 /// What a worker does over and over.
 pub struct Loop {
     dataflow: Dataflow,
@@ -44,7 +62,7 @@ pub struct Loop {
     heartbeat: Duration,
     clock: Clock,
     observer: Arc<dyn Observer>,
-    feed: Option<Receiver<Batch>>,
+    feed: Option<Feed>,
     peeked: Option<Batch>,
     commands: Receiver<Command>,
     replies: FxHashMap<u64, Reply>,
@@ -71,7 +89,7 @@ impl Loop {
         mut dataflow: Dataflow,
         (gap, heartbeat): (Duration, Duration),
         (clock, observer, board): (Clock, Arc<dyn Observer>, Arc<Board>),
-        feed: Option<Receiver<Batch>>,
+        feed: Option<Feed>,
         commands: Receiver<Command>,
     ) -> Self {
         let heard = Rc::new(Cell::new((0, 0)));
@@ -131,8 +149,11 @@ impl Loop {
                 // `flush` would neither push out nor activate.
                 self.closes.advance_to(sent + 1);
             }
+            let may_wait =
+                self.feed.iter().all(|feed| feed.sleep(self.entries == 0 && self.peeked.is_none()));
             // With the request on its way there is nothing to time: what is heard unparks.
-            let wait = if close > 0 { Duration::ZERO } else { left.max(Duration::from_micros(50)) };
+            let wait =
+                if close > 0 || !may_wait { Duration::ZERO } else { left.max(Duration::from_micros(50)) };
             worker.step_or_park(Some(wait));
             let (sent, goal) = self.heard.get();
             if *self.closes.time() <= sent {
@@ -158,8 +179,9 @@ impl Loop {
                 Ok(Command::Ask(question, reply)) => {
                     self.asked += 1;
                     self.questions = true;
-                    self.replies.insert(self.asked, reply);
-                    self.dataflow.ask(Query { id: self.asked, question });
+                    if self.dataflow.ask(Query { id: self.asked, question }) {
+                        self.replies.insert(self.asked, reply);
+                    }
                 }
                 Ok(Command::Stop) => self.stopping = true,
                 Err(_) => break,
@@ -172,7 +194,7 @@ impl Loop {
         let Some(feed) = &self.feed else { return };
         loop {
             if self.peeked.is_none() {
-                self.peeked = match feed.try_recv() {
+                self.peeked = match feed.batches.try_recv() {
                     Ok(batch) => Some(batch),
                     Err(TryRecvError::Empty) => None,
                     Err(TryRecvError::Disconnected) => {

@@ -37,7 +37,7 @@ fn batches_stay_few_over_many_epochs() {
     timely::execute(timely::Config::thread(), |worker| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
         let board = Arc::new(Board::new(1, Settings::default()));
-        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board);
+        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board, true);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         dataflow.advance(1);
         for n in 0..PLAYLISTS {
@@ -61,19 +61,17 @@ fn batches_stay_few_over_many_epochs() {
             dataflow.show(epoch.saturating_sub(5), |_, _| {});
             asked -= std::iter::from_fn(|| dataflow.take_answer()).count();
             if epoch > 1_000 && epoch % 100 == 0 {
-                let (batches, epochs) = dataflow
-                    .with_views(|views| {
-                        let books = [
-                            views.books[0].playlists.read().epochs(),
-                            views.books[0].cards.read().epochs(),
-                            views.popularity.read().epochs(),
-                            views.books[0].totals.read().epochs(),
-                        ];
-                        let batches =
-                            [views.by_playlist.batches(), views.by_track.batches(), views.by_title.batches()];
-                        (batches, books.into_iter().max().unwrap_or(0))
-                    })
-                    .expect("the dataflow is running");
+                let (batches, epochs) = dataflow.with_views(|views| {
+                    let books = [
+                        views.books[0].playlists.read().epochs(),
+                        views.books[0].cards.read().epochs(),
+                        views.popularity.read().epochs(),
+                        views.books[0].totals.read().epochs(),
+                    ];
+                    let batches =
+                        [views.by_playlist.batches(), views.by_track.batches(), views.by_title.batches()];
+                    (batches, books.into_iter().max().unwrap_or(0))
+                });
                 for (most, now) in most.iter_mut().zip(batches) {
                     *most = (most.0.max(now.0), most.1.max(now.1));
                 }

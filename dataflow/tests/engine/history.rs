@@ -176,7 +176,7 @@ fn ask(
     let board = Arc::clone(board);
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &board);
+        let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &board, true);
         let (me, peers) = (worker.index(), worker.peers());
         let mut pace = ChaCha8Rng::seed_from_u64(seed + 1);
         let (mut seq, mut asked) = (0, Vec::new());

@@ -24,7 +24,7 @@ fn a_second_playlist_under_a_taken_id_is_refused() {
         let refused: segue_dataflow::engine::Refused =
             Rc::new(move |seq, why| told.borrow_mut().push((seq, why)));
         let board = Arc::new(Board::new(1, Settings::default()));
-        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board);
+        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board, true);
         dataflow.advance(1);
         dataflow.feed(titled(7, "p:1", "first"));
         dataflow.feed(titled(8, "p:other", "second"));

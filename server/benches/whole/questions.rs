@@ -17,6 +17,7 @@ use segue_replay::generate::Edits;
 use crate::corpus::{Corpus, SEED};
 use crate::csr::Csr;
 use crate::load::{Loaded, READERS};
+use crate::server::processor_s;
 use crate::table::{Table, ms, quantile};
 
 const LIMIT: usize = 100;
@@ -139,6 +140,14 @@ impl Asker<'_> {
     }
 }
 
+/// Processor seconds that timely's workers have used so far.
+fn workers_s() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let stat = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("stat")).ok();
+    let workers = tasks.filter_map(stat).filter(|stat| stat.contains("(timely:"));
+    workers.map(|stat| processor_s(&stat)).sum()
+}
+
 pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::Result<()> {
     let csr = Csr::new(corpus.pairs());
     let mut asker = Asker { loaded, csr: &csr, dice: ChaCha8Rng::seed_from_u64(5) };
@@ -158,13 +167,17 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
     let stop = AtomicBool::new(false);
     let beside = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(corpus, loaded, &stop));
+        let (before, began) = (workers_s(), Instant::now());
         let beside = asker.both_beside();
+        let workers = (workers_s() - before) / began.elapsed().as_secs_f64();
         stop.store(true, Ordering::Relaxed);
         let fed = feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         loaded.watch.wait(loaded.next + fed);
-        beside
+        beside.map(|(ours, theirs)| (ours, theirs, workers))
     })?;
-    row("… both at 300 a second beside 2,000 events/s", beside);
+    let (ours, theirs, workers) = beside;
+    row("… both at 300 a second beside 2,000 events/s", (ours, theirs));
+    table.note(&format!("the workers use {:.0} % of a core", workers * 100.0));
     Ok(())
 }
 

@@ -99,11 +99,7 @@ impl Server {
 
     /// Processor seconds used so far.
     fn processor_s(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: Vec<f64> =
-            after_name.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-        Ok(ticks.iter().sum::<f64>() / 100.0)
+        Ok(processor_s(&std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?))
     }
 
     /// Its resident memory.
@@ -119,6 +115,13 @@ impl Server {
         until(began + during);
         Ok((self.processor_s()? - before) / began.elapsed().as_secs_f64())
     }
+}
+
+/// Processor seconds of a process or thread, from its line in /proc.
+pub fn processor_s(stat: &str) -> f64 {
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
 }
 
 /// Looks until there is something.
