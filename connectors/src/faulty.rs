@@ -142,6 +142,14 @@ impl Log for Faulty {
         self.inner.read(partition, from, bytes_max)
     }
 
+    fn at(&self, position: Position) -> Result<Option<Stored>, Error> {
+        self.inner.at(position)
+    }
+
+    fn held(&self) -> u64 {
+        self.inner.held()
+    }
+
     fn begin(&self, partition: u32) -> Result<u64, Error> {
         self.inner.begin(partition)
     }
