@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::log::{Error, Landmark, Log, Position, Read, Record};
+use crate::log::{Error, Landmark, Log, Position, Read, Record, Stored};
 
 /// What happens to one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,7 +52,8 @@ fn a_damaged_object_is_named() {
             other => panic!("{} {why}: {other:?}", object.path),
         };
         let last = good.len() - 1;
-        for at in [0, last / 2, last].into_iter().chain((0..5).map(|_| rng.random_range(0..=last))) {
+        let anywhere: Vec<usize> = (0..5).map(|_| rng.random_range(0..=last)).collect();
+        for at in [0, last / 2, last].into_iter().chain(anywhere) {
             std::fs::write(&path, flipped(&good, at, &mut rng)).expect("writable");
             refused("SHA-256");
             assert_eq!(in_order(&store).epoch, before.epoch, "nothing of it is shared with the older one");
