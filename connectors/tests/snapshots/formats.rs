@@ -22,7 +22,7 @@ fn opens(version: u64) {
     let runtime = runtime();
     let url = Url::from_directory_path(folder).expect("a path").to_string();
     let store =
-        Store::open(&Settings { url, ..Settings::default() }, runtime.handle().clone()).expect("it opens");
+        Store::look(&Settings { url, ..Settings::default() }, runtime.handle().clone()).expect("it opens");
     let epochs = store.epochs().expect("listed");
     let [newest, oldest] = [epochs[0], epochs[1]].map(|epoch| store.manifest(epoch).expect("read"));
     assert_eq!((newest.format, newest.sha256.is_some()), (version, version > 1));
