@@ -304,7 +304,9 @@ mod tests {
         let dead_letters = letters_on(Memory::new(NonZeroU32::MIN));
         let letterbox = Letterbox::open(&dead_letters, &log, &Arc::default()).expect("a thread");
         // The third has been forgotten by the log.
-        [1, 0, 2].map(|offset| letterbox.taken(Position { partition: 0, offset }, "taken".to_owned()));
+        for offset in [1, 0, 2] {
+            letterbox.taken(Position { partition: 0, offset }, "taken".to_owned());
+        }
         assert_eq!(letterbox.flush(), Ok(()));
         let letters = dead_letters.list(0, 9, 99).expect("readable");
         let shown: Vec<_> = letters.iter().map(|(_, one)| (&*one.position, one.raw.to_bytes())).collect();
