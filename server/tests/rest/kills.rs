@@ -133,7 +133,7 @@ fn round(n: u32, minio: &Minio) -> usize {
     let options: Vec<(String, &String)> =
         settings.options.iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect();
     let mut variables = vec![("SEGUE__SNAPSHOTS__EVERY", "1s"), ("SEGUE_LOG", "info")];
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         variables.extend(options.iter().map(|(name, value)| (&**name, value.as_str())));
         variables.push(("SEGUE__SNAPSHOTS__URL", &settings.url));
     }
@@ -153,7 +153,7 @@ fn round(n: u32, minio: &Minio) -> usize {
     for (kill, moment) in moments.into_iter().enumerate() {
         until("the moment", || (killed.next()? >= moment).then_some(()));
         killed.kill();
-        if (n as usize + kill) % 3 == 0 {
+        if (n as usize + kill).is_multiple_of(3) {
             replay.stop_and_go_on();
         }
         killed.start();

@@ -1,5 +1,6 @@
 //! HTTP to the real binary.
 #![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
+#![allow(clippy::duplicate_mod, reason = "broker and minio, of another crate, each bring their services")]
 
 mod away;
 mod breaker;
