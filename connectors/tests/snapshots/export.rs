@@ -35,7 +35,7 @@ fn an_export_is_the_same_state_in_one_layer() {
     assert_eq!(again, state);
     running.stop();
 
-    let mut damaged = manifest.clone();
+    let mut damaged = manifest;
     damaged.digest = "0".repeat(32);
     let nowhere = Store::on(Arc::new(InMemory::new()), Path::default(), runtime.handle().clone());
     assert!(matches!(store.export(&damaged, &nowhere), Err(Error::Corrupt { .. })));
