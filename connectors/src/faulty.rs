@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::log::{Error, Landmark, Log, Position, Read, Record};
+use crate::log::{Error, Landmark, Log, Position, Read, Record, Stored};
 
 /// What happens to one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +140,14 @@ impl Log for Faulty {
 
     fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {
         self.inner.read(partition, from, bytes_max)
+    }
+
+    fn at(&self, position: Position) -> Result<Option<Stored>, Error> {
+        self.inner.at(position)
+    }
+
+    fn held(&self) -> u64 {
+        self.inner.held()
     }
 
     fn begin(&self, partition: u32) -> Result<u64, Error> {

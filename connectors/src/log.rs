@@ -217,6 +217,23 @@ pub trait Log: Send + Sync {
     /// [`Error::Corrupt`], [`Error::Unreadable`].
     fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error>;
 
+    /// One record, for whoever looks back: it does not disturb the reader. None if there is none (any more).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unreadable`].
+    fn at(&self, position: Position) -> Result<Option<Stored>, Error> {
+        match self.read(position.partition, position.offset, 1) {
+            Ok(read) => Ok(read.records.into_iter().next().filter(|found| found.offset == position.offset)),
+            Err(Error::PastEnd { .. } | Error::Gap { .. } | Error::NoPartition { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Bytes of records that were fetched from far away and wait to be read; metrics tell it.
+    fn held(&self) -> u64 {
+        0
+    }
+
     /// The first offset that can be read: 0, but for logs that forget.
     ///
     /// # Errors

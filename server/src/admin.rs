@@ -142,7 +142,8 @@ impl Admin {
 
     fn metrics(&self) -> warp::reply::Response {
         let dead_letters = self.service.dead_letters.count().unwrap_or(0);
-        metrics::observe(dead_letters, self.as_of_age(), &self.service.offsets());
+        let (offsets, held) = (self.service.offsets(), self.service.log.held());
+        metrics::observe(dead_letters, self.as_of_age(), &offsets, held);
         Response::new(self.metrics.render().into())
     }
 }

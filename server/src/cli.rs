@@ -45,7 +45,7 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Look at what was refused, and why, while the server runs or not; send it again.
     DeadLetters(DeadLettersCommand),
-    /// Take a snapshot, list those there are, check one.
+    /// Take a snapshot, list those there are, check one, copy one to plain files.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
     /// Check or show the configuration.
@@ -90,6 +90,9 @@ pub enum SnapshotCommand {
     /// Read one as a restart would: hashes of all objects, digest of the state. Exit code 1 if it is not in
     /// order.
     Verify(VerifyArgs),
+    /// Copy one to a folder as plain Parquet files, each table whole: playlists, entries, tracks. All of it is
+    /// checked on the way.
+    Export(ExportArgs),
 }
 
 /// Where they are.
@@ -109,6 +112,16 @@ pub struct VerifyArgs {
     pub epoch: Option<u64>,
     #[command(flatten)]
     pub of: SnapshotArgs,
+}
+
+/// Which one, and where to.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub which: VerifyArgs,
+    /// The folder to write to; it is made if it is not there, and must be empty.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Look at what was refused.

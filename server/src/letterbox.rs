@@ -3,7 +3,8 @@
 //!
 //! The log is read again after a restart, so the same records are refused again: one that had a letter by then
 //! gets no second one. And nothing is lost: what a crash or a full disk kept from being written is refused
-//! again too. What fails for a while only (a broker that is away) is tried until it works.
+//! again too: no snapshot is taken past a letter that is not written ([`Letterbox::flush`]), so a restart begins before
+//! it. What fails for a while only (a broker that is away) is tried until it works.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,29 +13,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use segue_connectors::dead_letters::{DeadLetters, Refused};
-use segue_connectors::log::Error;
+use segue_connectors::dead_letters::{DeadLetters, Origin, Refused};
+use segue_connectors::log::{Error, Log, Position, Stored};
+use segue_dataflow::event::Code;
 
 use crate::health::Health;
 use crate::metrics;
+use crate::service::refused;
 
 /// Letters that wait at the most; whoever brings one more waits.
 const WAITING_MAX: usize = 256;
 /// How long to wait before trying again.
 const LATER: Duration = Duration::from_secs(1);
+/// How long a flush waits for letters that are tried again and again.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Some letters are not written, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a restart from it would not write dead letters that are not written by now: {0}")]
+pub struct Unwritten(String);
 
 /// Where to put letters.
 pub struct Letterbox {
     /// None once closed.
     line: Mutex<Option<SyncSender<Item>>>,
+    health: Arc<Health>,
     hurry: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 enum Item {
     Letter(Refused),
-    /// To be answered once all before it are written, or never will be.
-    Flush(SyncSender<()>),
+    /// The engine refused this record, since an id in it is taken. It is looked up on the log.
+    Taken(Position, String),
+    /// To be answered once all before it are written, or never will be, and why.
+    Flush(SyncSender<Result<(), Error>>),
 }
 
 impl Letterbox {
@@ -42,18 +55,48 @@ impl Letterbox {
     ///
     /// # Errors
     /// If the system gives none.
-    pub fn open(dead_letters: &Arc<DeadLetters>, health: &Arc<Health>) -> std::io::Result<Self> {
+    pub fn open(
+        dead_letters: &Arc<DeadLetters>,
+        log: &Arc<dyn Log>,
+        health: &Arc<Health>,
+    ) -> std::io::Result<Self> {
         let (line, waiting) = sync_channel(WAITING_MAX);
         let hurry = Arc::new(AtomicBool::new(false));
-        let (dead_letters, health) = (Arc::clone(dead_letters), Arc::clone(health));
-        let mut writer = Writer { dead_letters, health, hurry: Arc::clone(&hurry), known: None };
+        let mut writer = Writer {
+            dead_letters: Arc::clone(dead_letters),
+            log: Arc::clone(log),
+            health: Arc::clone(health),
+            hurry: Arc::clone(&hurry),
+            known: None,
+        };
         let thread = Builder::new().name("dead-letters".into()).spawn(move || writer.run(&waiting))?;
-        Ok(Letterbox { line: Mutex::new(Some(line)), hurry, thread: Mutex::new(Some(thread)) })
+        let (line, thread) = (Mutex::new(Some(line)), Mutex::new(Some(thread)));
+        Ok(Letterbox { line, health: Arc::clone(health), hurry, thread })
     }
 
     /// Takes a letter; it is written soon. A closed box takes none.
     pub fn put(&self, letter: Refused) {
         self.send(Item::Letter(letter));
+    }
+
+    /// Takes what the engine refused: the letter of the record at this position is written soon.
+    pub fn taken(&self, position: Position, detail: String) {
+        self.send(Item::Taken(position, detail));
+    }
+
+    /// Waits until all letters that were put in are written, if that does not take long.
+    ///
+    /// # Errors
+    /// Why they are not: they are found again only by whoever reads the log from before them.
+    pub fn flush(&self) -> Result<(), Unwritten> {
+        let (tell, told) = sync_channel(1);
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sent = line.is_some_and(|line| line.try_send(Item::Flush(tell)).is_ok());
+        let waiting = || self.health.degraded().unwrap_or_else(|| "they wait to be written".to_owned());
+        match told.recv_timeout(if sent { FLUSH } else { Duration::ZERO }) {
+            Ok(written) => written.map_err(|error| Unwritten(error.to_string())),
+            Err(_) => Err(Unwritten(waiting())),
+        }
     }
 
     /// Takes letters and waits until they are written. If dead letters are out of order for good, which
@@ -68,7 +111,7 @@ impl Letterbox {
         letters.into_iter().for_each(|letter| self.put(letter));
         let (tell, told) = sync_channel(1);
         self.send(Item::Flush(tell));
-        told.recv().map_err(|_| Error::Closed)
+        told.recv().map(drop).map_err(|_| Error::Closed)
     }
 
     fn send(&self, item: Item) {
@@ -97,6 +140,7 @@ impl Letterbox {
 
 struct Writer {
     dead_letters: Arc<DeadLetters>,
+    log: Arc<dyn Log>,
     health: Arc<Health>,
     hurry: Arc<AtomicBool>,
     /// Marks of letters that were there before. Looked up at the first letter: most logs have no bad record.
@@ -109,26 +153,35 @@ impl Writer {
             let (mut letters, mut flushes) = (Vec::new(), Vec::new());
             for item in std::iter::once(first).chain(waiting.try_iter().take(WAITING_MAX)) {
                 match item {
-                    Item::Letter(letter) => letters.push(letter),
+                    Item::Letter(letter) => letters.push(Ok(letter)),
+                    Item::Taken(position, detail) => letters.push(self.looked_up(position, detail)),
                     Item::Flush(tell) => flushes.push(tell),
                 }
             }
-            let written = self.write(letters);
+            let letters: Result<Vec<_>, Error> = letters.into_iter().collect();
+            let written = letters.and_then(|letters| self.write(letters));
             if let Err(Error::Closed) = written {
                 return; // whoever waits hears that nobody will tell
             }
             // Whoever does not listen any more need not know.
-            flushes.iter().for_each(|tell| tell.send(()).unwrap_or_default());
+            flushes.iter().for_each(|tell| tell.send(written.clone()).unwrap_or_default());
             if let Err(error) = written {
                 self.health.degrade(format!("dead letters are not written: {error}"));
                 for item in waiting {
                     if let Item::Flush(tell) = item {
-                        let _ = tell.send(());
+                        let _ = tell.send(Err(error.clone()));
                     }
                 }
                 return;
             }
         }
+    }
+
+    /// The letter of a record on the log. If it is not there any more, it has no bytes.
+    fn looked_up(&self, position: Position, detail: String) -> Result<Refused, Error> {
+        let record = self.try_on(|| self.log.at(position))?;
+        let (key, payload) = record.map(|Stored { key, payload, .. }| (key, payload)).unwrap_or_default();
+        Ok(refused(Code::IdTaken, "", detail, Origin::Log(position), key, payload))
     }
 
     fn write(&mut self, mut letters: Vec<Refused>) -> Result<(), Error> {
@@ -177,14 +230,11 @@ impl Writer {
 mod tests {
     use std::num::NonZeroU32;
 
-    use segue_connectors::dead_letters::Origin;
     use segue_connectors::faulty::{Faulty, Step};
-    use segue_connectors::log::{Log, Position};
+    use segue_connectors::log::Record;
     use segue_connectors::memory::Memory;
-    use segue_dataflow::event::Code;
 
     use super::*;
-    use crate::service::refused;
 
     fn at(offset: u64) -> Refused {
         let origin = Origin::Log(Position { partition: 0, offset });
@@ -196,8 +246,8 @@ mod tests {
     }
 
     fn box_on(dead_letters: &Arc<DeadLetters>) -> (Letterbox, Arc<Health>) {
-        let health = Arc::default();
-        (Letterbox::open(dead_letters, &health).expect("a thread"), health)
+        let (health, log) = (Arc::default(), Arc::new(Memory::new(NonZeroU32::MIN)) as _);
+        (Letterbox::open(dead_letters, &log, &health).expect("a thread"), health)
     }
 
     fn positions(dead_letters: &DeadLetters, from: u64) -> Vec<String> {
@@ -228,6 +278,8 @@ mod tests {
         let (letterbox, health) = box_on(&letters_on(log));
         (0..3).for_each(|_| assert_eq!(letterbox.write(vec![at(0)]), Ok(())));
         (0..3 * WAITING_MAX as u64).for_each(|n| letterbox.put(at(n)));
+        let unwritten = letterbox.flush().expect_err("whoever would read on from here is told").to_string();
+        assert!(unwritten.contains("no space left on device"), "{unwritten}");
         letterbox.close();
         let told = health.degraded().expect("told");
         assert!(told.starts_with("dead letters are not written: faulty: "), "{told}");
@@ -242,6 +294,25 @@ mod tests {
         assert_eq!(letterbox.write(vec![at(0), at(1)]), Ok(()));
         assert_eq!((positions(&dead_letters, 0).len(), health.degraded()), (2, None));
         letterbox.close();
+    }
+
+    #[test]
+    fn what_the_engine_refused_is_looked_up_on_the_log() {
+        let log: Arc<dyn Log> = Arc::new(Memory::new(NonZeroU32::MIN));
+        let records = ["zero", "one"].map(|text| Record { key: "k", payload: text.into() });
+        log.append(&records).expect("in memory");
+        let dead_letters = letters_on(Memory::new(NonZeroU32::MIN));
+        let letterbox = Letterbox::open(&dead_letters, &log, &Arc::default()).expect("a thread");
+        // The third has been forgotten by the log.
+        for offset in [1, 0, 2] {
+            letterbox.taken(Position { partition: 0, offset }, "taken".to_owned());
+        }
+        assert_eq!(letterbox.flush(), Ok(()));
+        let letters = dead_letters.list(0, 9, 99).expect("readable");
+        let shown: Vec<_> = letters.iter().map(|(_, one)| (&*one.position, one.raw.to_bytes())).collect();
+        assert_eq!(shown, [("0:1", "one".into()), ("0:0", "zero".into()), ("0:2", "".into())]);
+        letterbox.close();
+        assert!(letterbox.flush().is_err());
     }
 
     #[test]

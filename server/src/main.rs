@@ -101,6 +101,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
                 SnapshotCommand::Create(args) => snapshots::commands::create(&args).map(|()| true),
                 SnapshotCommand::List(args) => snapshots::commands::list(&args).map(|()| true),
                 SnapshotCommand::Verify(args) => snapshots::commands::verify(&args),
+                SnapshotCommand::Export(args) => snapshots::commands::export(&args).map(|()| true),
             };
             Ok(if done? { DONE } else { FAILED })
         }

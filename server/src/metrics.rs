@@ -12,6 +12,7 @@ const APPEND_SECONDS: &str = "segue_log_append_seconds";
 const LOG_NEXT: &str = "segue_log_next_offset";
 const VISIBLE_NEXT: &str = "segue_visible_next_offset";
 const LAG: &str = "segue_log_lag_records";
+const HELD: &str = "segue_log_held_bytes";
 const AS_OF_AGE: &str = "segue_as_of_age_seconds";
 const QUESTION_SECONDS: &str = "segue_question_seconds";
 const REQUESTS: &str = "segue_http_requests_total";
@@ -38,6 +39,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(LOG_NEXT, Unit::Count, "Next offset of the log, by partition");
     describe_gauge!(VISIBLE_NEXT, Unit::Count, "First offset that answers do not include, by partition");
     describe_gauge!(LAG, Unit::Count, "Records of the log that answers do not include yet, by partition");
+    describe_gauge!(HELD, Unit::Bytes, "Records that were fetched from Kafka and wait to be read");
     describe_gauge!(AS_OF_AGE, Unit::Seconds, "Age of the newest epoch that is complete on all workers");
     describe_histogram!(QUESTION_SECONDS, Unit::Seconds, "Time from question to answer, by kind");
     describe_counter!(REQUESTS, Unit::Count, "HTTP requests, by status");
@@ -88,8 +90,9 @@ pub fn snapshot_failed() {
 }
 
 /// What is looked at when somebody asks.
-pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)]) {
+pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)], held: u64) {
     gauge!(DEAD_LETTERS).set(dead_letters as f64);
+    gauge!(HELD).set(held as f64);
     gauge!(AS_OF_AGE).set(as_of_age.as_secs_f64());
     for (partition, (end, visible)) in offsets.iter().enumerate() {
         gauge!(LOG_NEXT, "partition" => partition.to_string()).set(*end as f64);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use segue_connectors::dead_letters::{Origin, Refused};
 use segue_connectors::log::{Error, Log, PARTITIONS_MAX, Position, Read, Stored};
 use segue_dataflow::edit::Edit;
-use segue_dataflow::event::{Rejection, decode, deletion};
+use segue_dataflow::event::{Event, Rejection, decode, deletion};
 use segue_dataflow::workers::{Batch, Engine};
 
 use crate::breaker::{Breaker, Broken};
@@ -93,7 +93,7 @@ impl Pumps {
                     None => deletion(key.as_deref().unwrap_or_default()),
                 };
                 match decoded {
-                    Ok(event) => batch.edits.push(Edit::new(seq_of(position), &event)),
+                    Ok(event) => batch.edits.push(edit(position, &event)),
                     Err(rejection) => bad.push((place, position, rejection)),
                 }
             }
@@ -111,6 +111,20 @@ impl Pumps {
             }
         }
     }
+}
+
+/// The edit that an event makes. No two real URIs share an id, so a test may have all playlists share that of
+/// "one".
+fn edit(position: Position, event: &Event<'_>) -> Edit {
+    let edit = || Edit::new(seq_of(position), event);
+    fail::fail_point!("pump::one_id", |_| {
+        let mut edit = edit();
+        if let segue_dataflow::edit::Op::Playlist { id, .. } = &mut edit.op {
+            *id = segue_dataflow::ids::PlaylistId::of("one");
+        }
+        edit
+    });
+    edit()
 }
 
 /// A position as the one number that the engine wants: in order within a partition, of no two positions, and

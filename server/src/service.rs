@@ -92,8 +92,7 @@ impl Observer for Watcher {
     }
 
     fn refused(&self, seq: u64, detail: String) {
-        let origin = Origin::Log(pump::position_of(seq));
-        self.letterbox.put(refused(Code::IdTaken, "", detail, origin, None, None));
+        self.letterbox.taken(pump::position_of(seq), detail);
     }
 }
 
@@ -152,7 +151,7 @@ impl Service {
         let (sender, progress) = watch::channel(Progress::default());
         let health = Arc::new(Health::default());
         let no_thread = |source| StartError::Folder { path: folder.clone(), source };
-        let letterbox = Arc::new(Letterbox::open(&dead_letters, &health).map_err(no_thread)?);
+        let letterbox = Arc::new(Letterbox::open(&dead_letters, &log, &health).map_err(no_thread)?);
         let observer = Arc::new(Watcher { progress: sender, letterbox: Arc::clone(&letterbox) });
         let options = Options {
             workers: config.dataflow.workers,
@@ -184,8 +183,17 @@ impl Service {
         let settings = config.snapshots.clone();
         let keeper = store.map(|store| {
             let (engine, log, health) = (Arc::clone(&engine), Arc::clone(&log), Arc::clone(&health));
-            let progress = progress.clone();
-            Keeper::start(snapshots::Parts { store, engine, log, health, settings, progress, last })
+            let (letterbox, progress) = (Arc::clone(&letterbox), progress.clone());
+            Keeper::start(snapshots::Parts {
+                store,
+                engine,
+                log,
+                letterbox,
+                health,
+                settings,
+                progress,
+                last,
+            })
         });
         let keeper = keeper.transpose().map_err(no_thread)?;
         let appends = Semaphore::new(config.limits.appends);

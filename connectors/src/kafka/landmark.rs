@@ -8,23 +8,26 @@
 use std::path::PathBuf;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::scan::scan;
 use super::settings::Role;
+use super::source::stored;
 use super::watch::PATIENCE;
 use super::{Context, OpenError, Settings};
-use crate::log::{Error, Landmark, Position};
+use crate::log::{Error, Landmark, Position, Stored};
 
 /// One record is wanted, no more than its batch; and a commit whose broker is away holds up the end of its client
 /// for as long as these say, a few times.
-const SMALL: [(&str, &str); 5] = [
+const SMALL: [(&str, &str); 6] = [
     ("queued.min.messages", "1"),
     ("fetch.message.max.bytes", "1024"),
     ("fetch.wait.max.ms", "100"),
     ("socket.timeout.ms", "2000"),
     ("session.timeout.ms", "2000"),
+    ("statistics.interval.ms", "0"),
 ];
 
 /// Looks at single records and commits offsets, beside the reader.
@@ -39,7 +42,7 @@ impl Surveyor {
     pub(super) fn open(settings: &Settings) -> Result<Self, OpenError> {
         let mut small = settings.clone();
         small.properties.extend(SMALL.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let consumer = small.create(Role::Consumer, Context)?;
+        let consumer = small.create(Role::Consumer, Context::default())?;
         let topic = settings.topic.clone();
         Ok(Surveyor { consumer, address: settings.address(&topic), topic })
     }
@@ -76,12 +79,28 @@ impl Surveyor {
         }
     }
 
+    /// The record at this position, if it is there.
+    pub(super) fn at(&self, position: Position) -> Result<Option<Stored>, Error> {
+        Ok(self.from(position, |message| stored(message))?.1.filter(|found| found.offset == position.offset))
+    }
+
     /// The end of a partition, and its first record that is not before this position.
     fn first(&self, from: Position) -> Result<(u64, Option<Landmark>), Error> {
+        self.from(from, |message| {
+            let position = Position { offset: message.offset().max(0) as u64, ..from };
+            Landmark { position, hash: hash(message) }
+        })
+    }
+
+    /// The same, with what is wanted of it.
+    fn from<T>(
+        &self,
+        from: Position,
+        want: impl Fn(&BorrowedMessage<'_>) -> T,
+    ) -> Result<(u64, Option<T>), Error> {
         let mut found = None;
         let scanned = scan(&self.consumer, &self.topic, from, PATIENCE, |message| {
-            let position = Position { offset: message.offset().max(0) as u64, ..from };
-            found = Some(Landmark { position, hash: hash(message) });
+            found = Some(want(message));
             false
         });
         let end = scanned

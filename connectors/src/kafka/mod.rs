@@ -24,15 +24,15 @@ pub mod topics;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
-use crate::log::{Error, Landmark, Log, PARTITIONS_MAX, Position, Read, Record, check};
+use crate::log::{Error, Landmark, Log, PARTITIONS_MAX, Position, Read, Record, Stored, check};
 use landmark::Surveyor;
 use settings::Role;
 pub use settings::{Settings, is_secret};
@@ -85,12 +85,21 @@ pub enum OpenError {
 }
 
 /// What librdkafka tells besides records.
-pub(crate) struct Context;
+#[derive(Default)]
+pub(crate) struct Context {
+    /// Bytes of records that it holds for the reader, as of its last statistics.
+    held: AtomicU64,
+}
 
 impl ClientContext for Context {
     /// librdkafka's own log says it too, and less often.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("kafka: {error}: {reason}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        self.held.store(partitions.map(|partition| partition.fetchq_size).sum(), Ordering::Relaxed);
     }
 }
 
@@ -119,7 +128,8 @@ impl Kafka {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let consumer: Arc<BaseConsumer<Context>> = Arc::new(settings.create(Role::Consumer, Context)?);
+        let consumer: Arc<BaseConsumer<Context>> =
+            Arc::new(settings.create(Role::Consumer, Context::default())?);
         let partitions = topics::partitions(&consumer, settings, &settings.topic)?;
         let shared = Arc::new(Shared::new(settings, partitions));
         let surveyor = Surveyor::open(settings)?;
@@ -135,6 +145,13 @@ impl Kafka {
             shared,
             settings: settings.clone(),
             watcher: Some(watcher),
+        })
+    }
+
+    fn surveyor(&self) -> Result<Surveyor, Error> {
+        Surveyor::open(&self.settings).map_err(|error| Error::Unreadable {
+            path: self.shared.address.clone(),
+            reason: error.to_string(),
         })
     }
 }
@@ -170,6 +187,15 @@ impl Log for Kafka {
         self.source.read(partition, from, bytes_max)
     }
 
+    /// By a client of its own: the reader's place is the reader's.
+    fn at(&self, position: Position) -> Result<Option<Stored>, Error> {
+        self.surveyor()?.at(position)
+    }
+
+    fn held(&self) -> u64 {
+        self.source.held()
+    }
+
     fn begin(&self, partition: u32) -> Result<u64, Error> {
         Ok(self.source.bounds(partition)?.0)
     }
@@ -195,11 +221,7 @@ impl Log for Kafka {
     }
 
     fn recognise(&self, landmark: &Landmark) -> Result<(), Error> {
-        let unreadable = |error: OpenError| Error::Unreadable {
-            path: self.shared.address.clone(),
-            reason: error.to_string(),
-        };
-        Surveyor::open(&self.settings).map_err(unreadable)?.look(landmark).map(drop)
+        self.surveyor()?.look(landmark).map(drop)
     }
 
     fn close(&self) {

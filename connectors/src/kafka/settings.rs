@@ -57,11 +57,13 @@ const FIXED: [(&str, &str, &str); 9] = [
 ];
 
 /// What each client starts from; properties of the user's win.
-const CONSUMER: [(&str, &str); 8] = [
+const CONSUMER: [(&str, &str); 9] = [
     ("group.id", "segue"),
     // Memory: per partition, what is queued plus one fetch.
     ("queued.max.messages.kbytes", "8192"),
     ("queued.min.messages", "20000"),
+    // So often it tells how much that is.
+    ("statistics.interval.ms", "1000"),
     ("fetch.message.max.bytes", "1048576"),
     ("fetch.max.bytes", "20971520"),
     // A partition whose queue was full is fetched again so many ms later, and not a second.

@@ -92,6 +92,11 @@ impl Source {
         }
     }
 
+    /// Bytes that librdkafka holds for readers.
+    pub(super) fn held(&self) -> u64 {
+        self.consumer.context().held.load(Ordering::Relaxed)
+    }
+
     /// Begin and end of a partition, asked of the broker. The end is that of what is committed.
     pub(super) fn bounds(&self, partition: u32) -> Result<(u64, u64), Error> {
         self.bounds_within(partition, ANSWER)
@@ -260,7 +265,7 @@ fn is_unknown_topic(error: &KafkaError) -> bool {
 }
 
 /// A copy, so that a reader does not keep whole fetches alive.
-fn stored<M: Message>(message: &M) -> Stored {
+pub(super) fn stored<M: Message>(message: &M) -> Stored {
     let (key, payload) = (message.key(), message.payload());
     let mut bytes = BytesMut::with_capacity(key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len));
     let mut keep = |part: &[u8]| {

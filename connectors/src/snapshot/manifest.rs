@@ -1,13 +1,17 @@
 //! The manifest: which objects are the state as-of one epoch.
+//!
+//! Invariant: it is read as it was written, byte for byte, or not at all. It has a hash of itself, and is written
+//! in one way only.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::write::hash;
 use crate::log::Landmark;
 
-/// Version of manifests, and of the tables that they list.
-pub const FORMAT: u64 = 1;
+/// Version of manifests, and of the tables that they list. Version 1 was the same without a hash of itself.
+pub const FORMAT: u64 = 2;
 
 /// The state as-of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub struct Manifest {
     /// The first one whole, each later one the changes since the one before: its rows replace those with the
     /// same id.
     pub layers: Vec<Layer>,
+    /// Of this manifest without this field, 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// What one snapshot wrote.
@@ -91,10 +98,26 @@ impl Manifest {
             format: u64,
         }
         let Version { format } = serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, &e))?;
-        if format != FORMAT {
+        if !(1..=FORMAT).contains(&format) {
             return Err(Error::Format { object: object.to_owned(), found: format });
         }
-        serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, &e))
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|e| Error::corrupt(object, &e))?;
+        // Not even a version that a damaged byte made an older one lets a hash pass that is not right.
+        let is_as_written = match &manifest.sha256 {
+            None => format == 1,
+            Some(_) => manifest.clone().sealed().to_bytes() == bytes,
+        };
+        match is_as_written {
+            true => Ok(manifest),
+            false => Err(Error::corrupt(object, &"it is not as its own SHA-256 says")),
+        }
+    }
+
+    /// With the hash of itself.
+    pub(super) fn sealed(mut self) -> Self {
+        self.sha256 = None;
+        self.sha256 = Some(hash(&self.to_bytes()));
+        self
     }
 
     /// Its bytes.

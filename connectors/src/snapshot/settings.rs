@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::Error;
 
-/// How long a request is tried again before it has failed.
-const RETRY: Duration = Duration::from_secs(10);
-
 /// Where snapshots are kept.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `s3://bucket/prefix` or `file:///folder`.
     pub url: String,
@@ -26,6 +24,14 @@ pub struct Settings {
     /// `aws_access_key_id`, `aws_secret_access_key`, `aws_region`, `aws_allow_http`, … What is not here is
     /// taken from the environment (`AWS_ENDPOINT`, …).
     pub options: BTreeMap<String, String>,
+    /// How long a request to S3 is tried again before it has failed.
+    pub retry: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { url: String::new(), options: BTreeMap::new(), retry: Duration::from_secs(10) }
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -36,14 +42,18 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// The store, and the prefix in it. Only a folder is looked at, and made if need be.
-    pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
+    /// The store, and the prefix in it. Only a folder is looked at, and made if that is wanted: one that is not
+    /// there holds nothing.
+    pub(super) fn open(&self, make: bool) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
         let wrong = |detail: String| Error::Settings { url: self.url.clone(), detail };
         let url = Url::parse(&self.url).map_err(|e| wrong(format!("{e}; give s3://… or file:///…")))?;
         match url.scheme() {
             "file" => {
                 let folder = url.to_file_path().map_err(|()| wrong("it names no folder here".into()))?;
-                Ok((local(&folder)?, Path::default()))
+                match make || folder.exists() {
+                    true => Ok((local(&folder)?, Path::default())),
+                    false => Ok((Arc::new(InMemory::new()), Path::default())),
+                }
             }
             "s3" | "s3a" => {
                 let mut builder = AmazonS3Builder::from_env().with_url(&self.url);
@@ -57,7 +67,7 @@ impl Settings {
                         max_backoff: Duration::from_secs(2),
                         ..BackoffConfig::default()
                     },
-                    retry_timeout: RETRY,
+                    retry_timeout: self.retry,
                     ..RetryConfig::default()
                 };
                 let store = builder.with_retry(retry).build();

@@ -29,7 +29,16 @@ impl Store {
     /// # Errors
     /// If they name none, or a folder that cannot be made.
     pub fn open(settings: &Settings, runtime: Handle) -> Result<Self, Error> {
-        let (objects, prefix) = settings.open()?;
+        let (objects, prefix) = settings.open(true)?;
+        Ok(Store::on(objects, prefix, runtime))
+    }
+
+    /// The same, to read only: a folder that is not there is not made.
+    ///
+    /// # Errors
+    /// If they name none.
+    pub fn look(settings: &Settings, runtime: Handle) -> Result<Self, Error> {
+        let (objects, prefix) = settings.open(false)?;
         Ok(Store::on(objects, prefix, runtime))
     }
 

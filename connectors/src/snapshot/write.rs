@@ -1,6 +1,9 @@
 //! Writing a snapshot: the objects first, the manifest last.
 
 use jiff::Timestamp;
+use segue_dataflow::apply::Playlist;
+use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::snapshot::Snapshot;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +17,22 @@ use crate::step::step;
 const OBJECT_BYTES: usize = 32 << 20;
 
 impl Store {
+    /// Copies a snapshot to another store as plain files at its root, each table whole: `playlists-0000.parquet`,
+    /// …, and last of all a manifest of them, `snapshot.json`. All of it is checked while it is read.
+    ///
+    /// # Errors
+    /// Those of [`Store::load`], and [`Error::Store`] of where it goes.
+    pub fn export(&self, manifest: &Manifest, to: &Store) -> Result<Manifest, Error> {
+        let restored = self.load(manifest, 1)?;
+        let mut tables = Tables::new(to, "");
+        restored.playlists(|id, playlist, ids| tables.playlist(id, Some(playlist), ids))?;
+        restored.tracks(|id, track| tables.track(id, Some(track)))?;
+        let layers = vec![Layer { epoch: manifest.epoch, objects: tables.finish()? }];
+        let exported = Manifest { format: FORMAT, layers, ..manifest.clone() }.sealed();
+        to.put("snapshot.json", exported.to_bytes().into())?;
+        Ok(exported)
+    }
+
     /// Writes a snapshot; when this returns, it is what a restart begins from. One that is not whole goes on
     /// top of `base`, the last one written. `log` is what its offsets are of.
     ///
@@ -32,26 +51,11 @@ impl Store {
             Some(base) if !snapshot.is_whole() => base.layers.clone(),
             _ => Vec::new(),
         };
-        let folder = format!("data/{epoch:020}-{generation}");
-        let [mut playlists, mut entries, mut tracks] =
-            [TableName::Playlists, TableName::Entries, TableName::Tracks].map(|table| Files {
-                store: self,
-                folder: &folder,
-                table,
-                file: None,
-                objects: Vec::new(),
-            });
-        snapshot.playlists(|id, playlist, ids| {
-            let shown = playlist.map(|p| (&*p.uri, p.title.as_deref(), p.entries));
-            playlists.push(playlist_row(id, shown))?;
-            ids.iter().try_for_each(|track| entries.push(entry_row(id, *track)))
-        })?;
-        snapshot.tracks(|id, track| tracks.push(track_row(id, track)))?;
-        let mut objects = Vec::new();
-        for files in [playlists, entries, tracks] {
-            objects.extend(files.finish()?);
-        }
-        layers.push(Layer { epoch, objects });
+        let folder = format!("data/{epoch:020}-{generation}/");
+        let mut tables = Tables::new(self, &folder);
+        snapshot.playlists(|id, playlist, ids| tables.playlist(id, playlist, ids))?;
+        snapshot.tracks(|id, track| tables.track(id, track))?;
+        layers.push(Layer { epoch, objects: tables.finish()? });
         let totals = snapshot.totals();
         let manifest = Manifest {
             format: FORMAT,
@@ -64,7 +68,9 @@ impl Store {
             entries: totals.entries,
             digest: totals.digest.to_string(),
             layers,
+            sha256: None,
         };
+        let manifest = manifest.sealed();
         // Whoever has been replaced meanwhile must not add to what its successor goes on from.
         self.check_generation()?;
         let name = Store::name("manifests", epoch);
@@ -75,6 +81,48 @@ impl Store {
             true => Ok(manifest),
             false => Err(Error::Taken { path: name }),
         }
+    }
+}
+
+/// A layer while it is written: its three tables.
+struct Tables<'a> {
+    playlists: Files<'a>,
+    entries: Files<'a>,
+    tracks: Files<'a>,
+}
+
+impl<'a> Tables<'a> {
+    /// Names of objects begin with `folder`.
+    fn new(store: &'a Store, folder: &'a str) -> Self {
+        let files = |table| Files { store, folder, table, file: None, objects: Vec::new() };
+        Tables {
+            playlists: files(TableName::Playlists),
+            entries: files(TableName::Entries),
+            tracks: files(TableName::Tracks),
+        }
+    }
+
+    fn playlist(
+        &mut self,
+        id: PlaylistId,
+        playlist: Option<&Playlist>,
+        ids: &[TrackId],
+    ) -> Result<(), Error> {
+        let shown = playlist.map(|p| (&*p.uri, p.title.as_deref(), p.entries));
+        self.playlists.push(playlist_row(id, shown))?;
+        ids.iter().try_for_each(|track| self.entries.push(entry_row(id, *track)))
+    }
+
+    fn track(&mut self, id: TrackId, track: Option<&TrackRecord>) -> Result<(), Error> {
+        self.tracks.push(track_row(id, track))
+    }
+
+    fn finish(self) -> Result<Vec<Object>, Error> {
+        let mut objects = Vec::new();
+        for files in [self.playlists, self.entries, self.tracks] {
+            objects.extend(files.finish()?);
+        }
+        Ok(objects)
     }
 }
 
@@ -100,7 +148,7 @@ impl Files<'_> {
 
     fn put(&mut self) -> Result<(), Error> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        let path = format!("{}/{}-{:04}.parquet", self.folder, self.table.as_str(), self.objects.len());
+        let path = format!("{}{}-{:04}.parquet", self.folder, self.table.as_str(), self.objects.len());
         let (bytes, rows) = file.finish().map_err(|e| Error::corrupt(&path, &e))?;
         let sha256 = hash(&bytes);
         let object = Object { table: self.table, path, rows, bytes: bytes.len() as u64, sha256 };

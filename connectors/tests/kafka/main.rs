@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod foreign;
 mod harness;
+mod memory;
 mod missing;
 mod opening;
 #[path = "../suite/mod.rs"]

@@ -28,6 +28,7 @@ impl Minio {
     pub fn settings(&self, prefix: &str) -> Settings {
         let names = ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP"];
         let options = names.map(|name| (name.to_ascii_lowercase(), self.var(name))).into();
-        Settings { url: format!("s3://{}/{prefix}", self.var("MINIO_BUCKET")), options }
+        let url = format!("s3://{}/{prefix}", self.var("MINIO_BUCKET"));
+        Settings { url, options, ..Settings::default() }
     }
 }

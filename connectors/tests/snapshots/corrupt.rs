@@ -1,19 +1,23 @@
 //! Whatever is damaged is found and named, and the snapshot before is still there.
 
-use std::path::Path;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use segue_connectors::snapshot::{Error, Settings, Store};
+use segue_connectors::snapshot::{Error, Manifest, Settings, Store};
 use url::Url;
 
 use crate::running::{Running, runtime};
 
-fn flip(path: &Path, rng: &mut ChaCha8Rng) {
-    let mut bytes = std::fs::read(path).expect("it is there");
-    let at = rng.random_range(0..bytes.len());
-    bytes[at] ^= 1 << rng.random_range(0..8);
-    std::fs::write(path, bytes).expect("writable");
+/// With another byte at this place.
+fn flipped(good: &[u8], at: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    bytes[at] ^= rng.random_range(1..=u8::MAX);
+    bytes
+}
+
+/// As recovery does: the newest that is in order.
+fn in_order(store: &Store) -> Manifest {
+    let read = |epoch| store.manifest(epoch).and_then(|m| store.load(&m, 1).map(|_| m)).ok();
+    store.epochs().expect("listed").into_iter().find_map(read).expect("one is in order")
 }
 
 #[test]
@@ -31,6 +35,8 @@ fn a_damaged_object_is_named() {
     let whole = running.write(&store, true, None).expect("written");
     running.feed(20);
     let manifest = running.write(&store, false, Some(&whole)).expect("written");
+    // The snapshot between is needed by the newest, so what is damaged of it is damaged of both; let it be gone.
+    std::fs::remove_file(folder.path().join(format!("manifests/{:020}.json", whole.epoch))).expect("there");
     running.stop();
     assert_eq!(manifest.objects().count(), 6);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -45,10 +51,12 @@ fn a_damaged_object_is_named() {
             }
             other => panic!("{} {why}: {other:?}", object.path),
         };
-        for _ in 0..5 {
-            flip(&path, &mut rng);
+        let last = good.len() - 1;
+        let anywhere: Vec<usize> = (0..5).map(|_| rng.random_range(0..=last)).collect();
+        for at in [0, last / 2, last].into_iter().chain(anywhere) {
+            std::fs::write(&path, flipped(&good, at, &mut rng)).expect("writable");
             refused("SHA-256");
-            std::fs::write(&path, &good).expect("writable");
+            assert_eq!(in_order(&store).epoch, before.epoch, "nothing of it is shared with the older one");
         }
         std::fs::write(&path, &good[..good.len() / 2]).expect("writable");
         refused("bytes, not");
@@ -74,7 +82,24 @@ fn a_damaged_object_is_named() {
 
     let name = folder.path().join(format!("manifests/{:020}.json", manifest.epoch));
     let good = std::fs::read_to_string(&name).expect("it is there");
-    std::fs::write(&name, good.replacen("\"format\": 1", "\"format\": 9", 1)).expect("writable");
+    for at in 0..good.len() {
+        let bytes = flipped(good.as_bytes(), at, &mut rng);
+        std::fs::write(&name, &bytes).expect("writable");
+        let shown =
+            String::from_utf8_lossy(&bytes[at.saturating_sub(9)..bytes.len().min(at + 9)]).into_owned();
+        let told = match store.manifest(manifest.epoch) {
+            Err(error @ (Error::Corrupt { .. } | Error::Format { .. })) => error.to_string(),
+            other => panic!("byte {at}, …{shown}…: {other:?}"),
+        };
+        assert!(told.contains(&format!("manifests/{:020}.json", manifest.epoch)), "{told}");
+        if at % 100 == 0 {
+            assert_eq!(in_order(&store).epoch, before.epoch);
+        }
+    }
+    // The version before had no hash of itself: a byte that says so does not get around it.
+    std::fs::write(&name, good.replacen("\"format\": 2", "\"format\": 1", 1)).expect("writable");
+    assert!(matches!(store.manifest(manifest.epoch), Err(Error::Corrupt { .. })));
+    std::fs::write(&name, good.replacen("\"format\": 2", "\"format\": 9", 1)).expect("writable");
     let told = store.manifest(manifest.epoch).expect_err("refused").to_string();
     assert!(told.contains("format version 9"), "{told}");
     std::fs::write(&name, &good[..good.len() / 2]).expect("writable");

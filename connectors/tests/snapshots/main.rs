@@ -1,6 +1,7 @@
 //! Snapshots in a folder, in memory, in a store that fails, and in a real MinIO.
 
 mod corrupt;
+mod export;
 mod faults;
 mod fence;
 mod formats;

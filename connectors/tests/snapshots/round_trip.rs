@@ -93,7 +93,7 @@ fn settings_that_lead_nowhere_are_named() {
     let runtime = runtime();
     let error = |url: &str, option: Option<&str>| {
         let options = option.map(|name| (name.to_owned(), "x".to_owned())).into_iter().collect();
-        let settings = Settings { url: url.to_owned(), options };
+        let settings = Settings { url: url.to_owned(), options, ..Settings::default() };
         Store::open(&settings, runtime.handle().clone()).err().expect("refused").to_string()
     };
     assert!(error("bucket/prefix", None).contains("s3://"), "{}", error("bucket/prefix", None));

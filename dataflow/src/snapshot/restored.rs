@@ -113,6 +113,37 @@ impl Restored {
         Ok(Restored { counts, ..self })
     }
 
+    /// Hands every playlist to `each`, by id, with its tracks, ascending.
+    ///
+    /// # Errors
+    /// That of `each`, which ends it.
+    pub fn playlists<E>(
+        &self,
+        mut each: impl FnMut(PlaylistId, &Playlist, &[TrackId]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut all: Vec<_> = self
+            .shares
+            .iter()
+            .flat_map(|share| share.playlists.iter().map(move |playlist| (share, playlist)))
+            .collect();
+        all.sort_unstable_by_key(|(_, (id, ..))| *id);
+        all.into_iter().try_for_each(|(share, (id, playlist, start))| {
+            each(*id, playlist, &share.tracks[*start..start + playlist.entries as usize])
+        })
+    }
+
+    /// Hands every track to `each`, by id.
+    ///
+    /// # Errors
+    /// That of `each`, which ends it.
+    pub fn tracks<E>(&self, mut each: impl FnMut(TrackId, &TrackRecord) -> Result<(), E>) -> Result<(), E> {
+        let cards = || self.shares.iter().map(|share| &share.cards);
+        let mut all: Vec<_> = cards().flat_map(|cards| cards.tracks().map(move |id| (*id, cards))).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        let records = all.into_iter().filter_map(|(id, cards)| Some((id, cards.record(id, self.epoch)?)));
+        records.into_iter().try_for_each(|(id, record)| each(id, &record))
+    }
+
     /// Sums over all playlists.
     pub fn totals(&self) -> Totals {
         let mut all = Totals::default();

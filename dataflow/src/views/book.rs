@@ -220,4 +220,25 @@ mod tests {
         (0..=CHANGED_MIN as u32).for_each(|key| book.set(8, key, Some('f')));
         assert_eq!(told(&book.mark(8)), None);
     }
+
+    #[test]
+    fn marks_that_are_all_taken_back_hold_no_more_than_is_worth_it() {
+        let (mut book, mut most) = (Book::default(), 0);
+        // No key stays: what changed is ever more, what is there is not.
+        for epoch in 0..200_u32 {
+            for n in 0..100 {
+                book.set(epoch.into(), 100 * epoch + n, Some('a'));
+                book.set(epoch.into(), 100 * epoch + n, None);
+            }
+            book.forget_before(epoch.into());
+            let changes = book.mark(epoch.into());
+            book.unmark(changes);
+            if let Changes::Keys(keys) = &book.changes {
+                most = most.max(keys.len());
+            }
+        }
+        assert!(most <= CHANGED_MIN + 100, "{most} keys");
+        assert!(matches!(book.mark(200), Changes::Unknown), "the next snapshot is a whole one");
+        assert_eq!((book.now.len(), book.before.len(), book.order.len()), (0, 0, 0));
+    }
 }

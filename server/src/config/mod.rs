@@ -81,6 +81,8 @@ pub struct Snapshots {
     pub layers: usize,
     /// Whether one is taken at the end of the server.
     pub at_end: bool,
+    /// How long a request to S3 is tried again before it has failed.
+    pub retry: Every,
 }
 
 /// A length of time.
@@ -170,6 +172,7 @@ impl Default for Snapshots {
             keep: 3,
             layers: 10,
             at_end: true,
+            retry: Every(Duration::from_secs(10)),
         }
     }
 }

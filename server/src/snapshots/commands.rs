@@ -1,11 +1,11 @@
-//! `segue snapshot`: take one in a running server; look at what is stored, and check it.
+//! `segue snapshot`: take one in a running server; look at what is stored, check it, copy it to plain files.
 
 use anyhow::Context;
-use segue_connectors::snapshot::{Manifest, Store};
+use segue_connectors::snapshot::{Manifest, Settings, Store};
 use serde_json::{Value, json};
 
 use super::recovery;
-use crate::cli::{SnapshotArgs, VerifyArgs};
+use crate::cli::{ExportArgs, SnapshotArgs, VerifyArgs};
 use crate::print;
 use crate::serve::Addresses;
 
@@ -32,7 +32,7 @@ pub fn all(store: &Store) -> anyhow::Result<Vec<Value>> {
 }
 
 fn store(args: &SnapshotArgs) -> anyhow::Result<Store> {
-    recovery::open(&args.place.load()?)?.context("snapshots.url is \"off\": there are none")
+    recovery::look(&args.place.load()?)?.context("snapshots.url is \"off\": there are none")
 }
 
 /// Has the running server take one.
@@ -67,8 +67,7 @@ pub fn list(args: &SnapshotArgs) -> anyhow::Result<()> {
 /// If there is none, or the store does not answer.
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
     let store = store(&args.of)?;
-    let newest = || store.epochs()?.first().copied().context("there are no snapshots yet");
-    let epoch = args.epoch.map_or_else(newest, Ok)?;
+    let epoch = epoch(args, &store)?;
     let read = store.manifest(epoch).and_then(|manifest| store.load(&manifest, 1).map(|_| manifest));
     match read {
         Ok(manifest) => print_one(&shown(&manifest), args.of.json).map(|()| true),
@@ -77,6 +76,27 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Copies a snapshot to a folder, each table whole; all of it is checked as [`verify`] does.
+///
+/// # Errors
+/// If there is none, it is not in order, or the folder is not there for it.
+pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    let ExportArgs { which, out } = args;
+    let store = store(&which.of)?;
+    let manifest = store.manifest(epoch(which, &store)?)?;
+    let is_used = std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some());
+    anyhow::ensure!(!is_used, "{}: there is something in it; choose a folder that is empty", out.display());
+    let to = Settings { url: recovery::url_of(out)?, ..Settings::default() };
+    let exported = store.export(&manifest, &Store::open(&to, tokio::runtime::Handle::current())?)?;
+    print_one(&shown(&exported), which.of.json)
+}
+
+/// The one that was asked for, or the newest.
+fn epoch(args: &VerifyArgs, store: &Store) -> anyhow::Result<u64> {
+    let newest = || store.epochs()?.first().copied().context("there are no snapshots yet");
+    args.epoch.map_or_else(newest, Ok)
 }
 
 fn print_one(one: &Value, json: bool) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::config::Snapshots as Settings;
 use crate::health::Health;
+use crate::letterbox::{Letterbox, Unwritten};
 use crate::metrics;
 
 /// How often to look whether much has changed.
@@ -48,6 +49,8 @@ pub struct Parts {
     pub engine: Arc<Engine>,
     /// What leads on from them.
     pub log: Arc<dyn Log>,
+    /// What has to be written before them.
+    pub letterbox: Arc<Letterbox>,
     /// Who is told what is the matter.
     pub health: Arc<Health>,
     /// When.
@@ -56,6 +59,15 @@ pub struct Parts {
     pub progress: watch::Receiver<Progress>,
     /// The newest: the one that the server went on from, until it has taken one itself.
     pub last: Option<Manifest>,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error(transparent)]
+    Store(#[from] Error),
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
 }
 
 impl Keeper {
@@ -134,7 +146,7 @@ impl Taking {
     }
 
     /// None once the engine has stopped.
-    fn take(&mut self) -> Result<Option<Manifest>, Error> {
+    fn take(&mut self) -> Result<Option<Manifest>, NotTaken> {
         let (began, before) = (Instant::now(), self.parts.last.as_ref().map(|last| last.epoch));
         let taken = self.write();
         self.failed = taken.is_err();
@@ -152,7 +164,7 @@ impl Taking {
                 metrics::snapshot_failed();
                 tracing::warn!("no snapshot: {error}");
                 self.parts.health.snapshots(Some(error.to_string()));
-                if let Error::Fenced { .. } = error {
+                if let NotTaken::Store(Error::Fenced { .. }) = error {
                     self.parts.health.fail(error.to_string());
                 }
             }
@@ -161,8 +173,8 @@ impl Taking {
     }
 
     /// None once the engine has stopped.
-    fn write(&mut self) -> Result<Option<Manifest>, Error> {
-        let Parts { store, engine, log, settings, last, progress, .. } = &mut self.parts;
+    fn write(&mut self) -> Result<Option<Manifest>, NotTaken> {
+        let Parts { store, engine, log, letterbox, settings, last, progress, .. } = &mut self.parts;
         if let Some(same) = last.as_ref().filter(|last| last.next == progress.borrow().next) {
             store.check_generation()?;
             return Ok(Some(same.clone()));
@@ -170,6 +182,8 @@ impl Taking {
         // Changes are known since one that this process took.
         let base = last.as_ref().filter(|last| store.is_own(last) && last.layers.len() < settings.layers);
         let Some(snapshot) = engine.snapshot(base.is_none()) else { return Ok(None) };
+        // All that the engine refused of it has been told by now.
+        letterbox.flush()?;
         let manifest = store.write(&snapshot, base, Timestamp::now(), log.landmark())?;
         let (changes, bytes) = (!snapshot.is_whole(), manifest.layers.last());
         let bytes = bytes.map_or(0, |layer| layer.objects.iter().map(|object| object.bytes).sum::<u64>());

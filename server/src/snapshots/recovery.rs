@@ -16,20 +16,37 @@ use crate::service::StartError;
 /// # Errors
 /// If there is no such store.
 pub fn open(config: &Config) -> Result<Option<Store>, Error> {
-    let Snapshots { url, .. } = &config.snapshots;
-    let url = match url.as_str() {
-        "off" => return Ok(None),
-        "" => in_folder(&config.server.data_dir)?,
-        url => url.to_owned(),
-    };
-    Store::open(&Settings { url, ..Settings::default() }, Handle::current()).map(Some)
+    settings(config)?.map(|settings| Store::open(&settings, Handle::current())).transpose()
 }
 
-fn in_folder(data_dir: &Path) -> Result<String, Error> {
-    let folder = std::path::absolute(data_dir.join("snapshots"));
-    let url = folder.ok().and_then(|folder| Url::from_directory_path(folder).ok());
-    let wrong =
-        || Error::Settings { url: String::new(), detail: "the data folder has no absolute path".into() };
+/// The same, to look at what there is: makes nothing.
+///
+/// # Errors
+/// If there is no such store.
+pub fn look(config: &Config) -> Result<Option<Store>, Error> {
+    settings(config)?.map(|settings| Store::look(&settings, Handle::current())).transpose()
+}
+
+fn settings(config: &Config) -> Result<Option<Settings>, Error> {
+    let Snapshots { url, retry, .. } = &config.snapshots;
+    let url = match url.as_str() {
+        "off" => return Ok(None),
+        "" => url_of(&config.server.data_dir.join("snapshots"))?,
+        url => url.to_owned(),
+    };
+    Ok(Some(Settings { url, retry: retry.0, ..Settings::default() }))
+}
+
+/// The URL of a folder.
+///
+/// # Errors
+/// If it has none.
+pub fn url_of(folder: &Path) -> Result<String, Error> {
+    let url = std::path::absolute(folder).ok().and_then(|folder| Url::from_directory_path(folder).ok());
+    let wrong = || Error::Settings {
+        url: folder.display().to_string(),
+        detail: "the folder has no absolute path".into(),
+    };
     url.map(String::from).ok_or_else(wrong)
 }
 

@@ -55,11 +55,16 @@ impl Server {
     }
 
     /// Starts one with this command and waits until it listens.
-    pub fn launch(mut segue: Command, folder: &Path, variables: &[(&str, &str)]) -> Self {
+    pub fn launch(segue: Command, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::launch_on(segue, folder, variables, 0)
+    }
+
+    /// On this port; 0 is a free one.
+    pub fn launch_on(mut segue: Command, folder: &Path, variables: &[(&str, &str)], port: u16) -> Self {
         let ready = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready);
         let child = segue
-            .args(["serve", "--port", "0", "--data-dir"])
+            .args(["serve", "--port", &port.to_string(), "--data-dir"])
             .arg(folder.join("data"))
             .arg("--ready-file")
             .arg(&ready)
@@ -85,6 +90,11 @@ impl Server {
 
     pub fn admin(&self, path: &str) -> Reply {
         Self::reply(self.agent.get(format!("{}{path}", self.admin)).call().expect("an answer"))
+    }
+
+    /// Without a body.
+    pub fn post_admin(&self, path: &str) -> Reply {
+        Self::reply(self.agent.post(format!("{}{path}", self.admin)).send_empty().expect("an answer"))
     }
 
     pub fn get(&self, path: &str) -> Reply {
@@ -126,6 +136,17 @@ impl Server {
     pub fn metric(&self, name: &str, value: &str) {
         let line = format!("{name} {value}");
         until(&line, || self.admin("/metrics").body.as_str()?.lines().any(|l| l == line).then_some(()));
+    }
+
+    /// The value of a metric that counts; 0 if nothing was counted yet.
+    pub fn counted(&self, name: &str) -> u64 {
+        let metrics = self.admin("/metrics").body;
+        let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
+        metrics.as_str().and_then(|metrics| metrics.lines().find_map(value)).unwrap_or(0)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.api.rsplit(':').next().expect("a port").parse().expect("a number")
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,14 +1,20 @@
 //! HTTP to the real binary.
 #![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
+#![allow(clippy::duplicate_mod, reason = "broker and minio, of another crate, each bring their services")]
 
+mod away;
 mod breaker;
 #[path = "../../../connectors/tests/broker/mod.rs"]
 mod broker;
+mod collisions;
 mod crashes;
 mod dead_letters;
 mod events;
+mod front;
 mod harness;
+mod interrupt;
 mod kafka;
+mod kills;
 #[path = "../../../connectors/tests/minio/mod.rs"]
 mod minio;
 mod readme;

@@ -1,5 +1,5 @@
-//! Snapshots from outside: a restart goes on from the newest that is in order, and one that is not is named; a
-//! store that is away is missed but not needed.
+//! Snapshots from outside: a restart goes on from the newest that is in order, and one that is not is named; and
+//! what others read of it.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,21 +8,20 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, segue, until};
-use crate::kafka::{Topic, added, reached};
-use crate::minio::Minio;
+use crate::kafka::{Topic, added};
 
-fn command(folder: &Path, arguments: &[&str]) -> Output {
+pub fn command(folder: &Path, arguments: &[&str]) -> Output {
     let mut segue = segue();
     segue.arg("snapshot").args(arguments).arg("--data-dir").arg(folder.join("data"));
     segue.output().expect("the binary starts")
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("text")
 }
 
 /// Starts a server whose log goes to a file; tells the server and what it said until it was ready.
-fn started(folder: &Path, variables: &[(&str, &str)]) -> (Server, String) {
+pub fn started(folder: &Path, variables: &[(&str, &str)]) -> (Server, String) {
     let said = folder.join("said");
     let mut command = segue();
     command.stderr(File::create(&said).unwrap());
@@ -31,11 +30,11 @@ fn started(folder: &Path, variables: &[(&str, &str)]) -> (Server, String) {
     (server, std::fs::read_to_string(said).unwrap())
 }
 
-fn tracks(from: u32, to: u32) -> Value {
+pub fn tracks(from: u32, to: u32) -> Value {
     (from..to).map(|n| added(&format!("p:{}", n % 7), &n.to_string())).collect()
 }
 
-fn same(state: &Value, other: &Value) {
+pub fn same(state: &Value, other: &Value) {
     for field in ["digest", "playlists", "entries", "tracks", "offsets"] {
         assert_eq!(state[field], other[field], "{field}");
     }
@@ -140,77 +139,6 @@ fn snapshots_of_another_log_are_refused_and_none_are_taken_if_off() {
 }
 
 #[test]
-fn the_older_of_two_servers_on_one_prefix_stops() {
-    let topic = Topic::new("fenced", 1);
-    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let url = format!("file://{}", folders[0].path().join("shared").display());
-    let often = [("SEGUE__SNAPSHOTS__URL", &*url), ("SEGUE__SNAPSHOTS__EVERY", "200ms")];
-    let variables = [&topic.variables()[..], &often].concat();
-    let (old, _) = started(folders[0].path(), &variables);
-    old.events(&tracks(0, 100));
-    until("a snapshot", || (!old.admin("/snapshots").body.as_array()?.is_empty()).then_some(()));
-    let new = Server::start_with(folders[1].path(), &variables);
-    assert_eq!(old.ended(), Some(1));
-    let said = std::fs::read_to_string(folders[0].path().join("said")).unwrap();
-    let last = said.lines().last().unwrap();
-    assert!(
-        last.contains("generation 2 has taken over these snapshots, this server is generation 1"),
-        "{said}"
-    );
-    new.events(&tracks(100, 150));
-    let (state, there) = (reached(&new, 150), || new.admin("/snapshots").body);
-    until("its snapshot", || (there()[0]["digest"] == state["digest"]).then_some(()));
-    let epochs: Vec<u64> =
-        there().as_array().unwrap().iter().map(|one| one["epoch"].as_u64().unwrap()).collect();
-    assert!(epochs.is_sorted_by(|a, b| a > b), "{epochs:?}");
-}
-
-#[test]
-fn minio_may_be_away_and_is_missed_only() {
-    let (minio, folder) = (Minio::start(), tempfile::tempdir().unwrap());
-    let settings = minio.settings("of/segue");
-    let options: Vec<(String, &String)> =
-        settings.options.iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect();
-    let mut variables: Vec<(&str, &str)> =
-        options.iter().map(|(name, value)| (&**name, value.as_str())).collect();
-    variables.extend([("SEGUE__SNAPSHOTS__URL", &*settings.url), ("SEGUE__SNAPSHOTS__EVERY", "300ms")]);
-    let server = Server::start_with(folder.path(), &variables);
-    server.events(&tracks(0, 500));
-    let newest = |server: &Server| server.admin("/snapshots").body[0]["digest"].clone();
-    let digest = server.state()["digest"].clone();
-    until("a snapshot", || (newest(&server) == digest).then_some(()));
-    minio.kill();
-    server.events(&tracks(500, 600));
-    let degraded = |server: &Server| {
-        let ready = server.admin("/readyz");
-        assert_eq!(ready.status, 200, "{}", ready.body);
-        ready.body["checks"]["snapshots"].as_str().map(str::to_owned)
-    };
-    let why = until("it says so", || degraded(&server));
-    assert!(why.starts_with("degraded: object store: "), "{why}");
-    // Events are taken, questions answered.
-    server.events(&tracks(600, 700));
-    assert_eq!(server.state()["entries"], json!(700));
-    minio.restart();
-    let state = server.state();
-    until("it has caught up", || (newest(&server) == state["digest"]).then_some(()));
-    until("it says so", || degraded(&server).is_none().then_some(()));
-    server.signal("KILL");
-    drop(server);
-    let server = Server::start_with(folder.path(), &variables);
-    same(&server.state(), &state);
-    // Nobody knows what to go on from while it is away: the server says so and does not start.
-    drop(server);
-    minio.kill();
-    let mut serve = segue();
-    serve.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
-    serve.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").envs(variables.iter().copied());
-    let refused = serve.output().expect("the binary starts");
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("object store: listing "), "{refused:?}");
-}
-
-#[test]
 fn records_that_kafka_has_forgotten_are_in_the_snapshot() {
     let (topic, folder) = (Topic::new("forgotten", 1), tempfile::tempdir().unwrap());
     let server = Server::start_with(folder.path(), &topic.variables());
@@ -249,15 +177,29 @@ fn python() -> std::path::PathBuf {
     readers.find(is_one).expect("run scripts/setup tests").join("bin/python")
 }
 
-/// Runs a statement of SQL in DuckDB and counts the rows of all files with pyarrow; prints both as JSON.
+/// Runs a statement of SQL in DuckDB and counts the rows of all these files with pyarrow; prints both as JSON.
 const READ: &str = r#"
 import duckdb, glob, json, os, pyarrow.parquet, sys
 tables = {}
-for file in glob.glob("data/*/*.parquet"):
+for file in glob.glob(sys.argv[2]):
     table = os.path.basename(file).rsplit("-", 1)[0]
     tables[table] = tables.get(table, 0) + pyarrow.parquet.read_table(file).num_rows
 print(json.dumps([duckdb.sql(sys.argv[1]).fetchall(), tables]))
 "#;
+
+#[test]
+fn looking_at_what_is_not_there_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = command(folder.path(), &["list"]);
+    assert_eq!((listed.status.code(), text(&listed.stdout)), (Some(0), ""));
+    let out = folder.path().join("out");
+    for arguments in [&["verify"][..], &["export", "--out", out.to_str().unwrap()]] {
+        let none = command(folder.path(), arguments);
+        assert_eq!(none.status.code(), Some(1));
+        assert!(text(&none.stderr).contains("there are no snapshots yet"), "{none:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
 
 #[test]
 fn duckdb_and_pyarrow_read_it_as_documented() {
@@ -275,11 +217,16 @@ fn duckdb_and_pyarrow_read_it_as_documented() {
     server.events(&events);
     assert_eq!(command(folder.path(), &["create"]).status.code(), Some(0));
     let document = include_str!("../../../docs/snapshots.md");
-    let sql = document.split("```sql").nth(1).unwrap().split("```").next().unwrap();
-    let mut read = std::process::Command::new(python());
-    read.args(["-c", READ, sql]).current_dir(folder.path().join("data/snapshots"));
-    let read = read.output().expect("Python");
-    let read: Value = serde_json::from_slice(&read.stdout).unwrap_or_else(|_| panic!("{read:?}"));
+    let sql = |n: usize| document.split("```sql").nth(n).unwrap().split("```").next().unwrap();
+    let read = |sql: &str, files: &str, place: &Path| {
+        let mut read = std::process::Command::new(python());
+        read.args(["-c", READ, sql, files]).current_dir(place);
+        let read = read.output().expect("Python");
+        let read: Value = serde_json::from_slice(&read.stdout).unwrap_or_else(|_| panic!("{read:?}"));
+        read
+    };
+    let rows = |state: &Value| json!({"playlists": state["playlists"], "entries": state["entries"], "tracks": state["tracks"]});
+    let whole = read(sql(1), "data/*/*.parquet", &folder.path().join("data/snapshots"));
     let chart = server.get("/v1/charts/popular?limit=10").body;
     let chart: Vec<Value> = chart["chart"]
         .as_array()
@@ -287,10 +234,44 @@ fn duckdb_and_pyarrow_read_it_as_documented() {
         .iter()
         .map(|one| json!([one["track"]["name"], one["playlists"]]))
         .collect();
-    assert_eq!(read[0], json!(chart));
-    let state = server.state();
-    assert_eq!(
-        read[1],
-        json!({"playlists": state["playlists"], "entries": state["entries"], "tracks": state["tracks"]})
-    );
+    assert_eq!(whole, json!([chart, rows(&server.state())]));
+
+    // With changes on top, a playlist and its tracks gone: whole again once it is exported.
+    let titled = |n: u32, title: &str| json!({"v": 1, "type": "playlist_titled", "playlist": format!("p:{n}"), "title": title, "at": "2026-01-01T00:00:00Z"});
+    let deleted =
+        json!({"v": 1, "type": "playlist_deleted", "playlist": "p:0", "at": "2026-01-01T00:00:00Z"});
+    server.events(&json!([deleted, titled(7, "Siebte"), titled(29, "Letzte"), added("p:7", "new")]));
+    let created = command(folder.path(), &["create", "--json"]);
+    let created: Value = serde_json::from_slice(&created.stdout).expect("JSON");
+    assert_eq!(created["layers"], 2);
+    let out = folder.path().join("out");
+    let export = || command(folder.path(), &["export", "--out", out.to_str().unwrap(), "--json"]);
+    let exported = export();
+    let said: Value = serde_json::from_slice(&exported.stdout).unwrap_or_else(|_| panic!("{exported:?}"));
+    for field in ["epoch", "next", "playlists", "entries", "digest"] {
+        assert_eq!(said[field], created[field], "{field}");
+    }
+    assert_eq!(said["layers"], 1);
+    let files: Vec<String> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    let longest = read(sql(2), "*.parquet", &out);
+    assert_eq!(longest, json!([[["Siebte", 9], ["Letzte", 12]], rows(&server.state())]));
+    // It never writes over anything.
+    let again = export();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("there is something in it"), "{again:?}");
+    // What is damaged is named, and not exported.
+    let object = folder
+        .path()
+        .join("data/snapshots/data")
+        .join(format!("{:020}-1", created["epoch"].as_u64().unwrap()));
+    std::fs::write(object.join("entries-0000.parquet"), "damaged").unwrap();
+    std::fs::remove_dir_all(&out).unwrap();
+    let refused = export();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("entries-0000.parquet: it has 7 bytes"), "{refused:?}");
+    assert!(!out.join("snapshot.json").exists());
 }

@@ -65,7 +65,7 @@ impl DeadLetterTopic {
     /// # Errors
     /// [`OpenError::NoTopic`], [`OpenError::Unreachable`].
     pub fn look(&self) -> Result<(), OpenError> {
-        let consumer: BaseConsumer<Context> = self.settings.create(Role::Consumer, Context)?;
+        let consumer: BaseConsumer<Context> = self.settings.create(Role::Consumer, Context::default())?;
         topics::partitions(&consumer, &self.settings, &self.name).map(drop)
     }
 
@@ -192,7 +192,7 @@ impl DeadLetterTopic {
             path: self.settings.address(&self.name),
             reason: error.to_string(),
         };
-        self.settings.create(Role::Consumer, Context).map_err(unreadable)
+        self.settings.create(Role::Consumer, Context::default()).map_err(unreadable)
     }
 
     fn look_up(&self, consumer: &BaseConsumer<Context>) -> Result<(u64, u64), Error> {

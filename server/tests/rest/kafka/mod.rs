@@ -72,6 +72,11 @@ impl Topic {
         [("SEGUE__KAFKA__BROKERS", &*self.address), ("SEGUE__KAFKA__TOPIC", self.name)]
     }
 
+    /// Where a replay sends to.
+    pub fn url(&self) -> String {
+        format!("kafka://{}/{}", self.address, self.name)
+    }
+
     fn kcat(&self, topic: &str, arguments: &[&str]) -> Command {
         let mut kcat = Command::new("kcat");
         kcat.args(["-b", &self.address, "-t", topic]).args(arguments);
