@@ -33,7 +33,8 @@ fn an_interrupted_replay_says_how_to_go_on() {
     let server = Server::start(folder.path());
     let replay = |more: &str| {
         let (segue, source) = (env!("CARGO_BIN_EXE_segue"), data.folder.path().display());
-        format!("{segue} replay {source} --to {} {more}", server.api)
+        // `exec`: some shells that stay in between end with 130 after Ctrl-C, whatever the command did.
+        format!("exec {segue} replay {source} --to {} {more}", server.api)
     };
     // So slow that it never comes to its end by itself.
     let (code, shown) = in_terminal(&replay("--rate 2000"), |keys| {
