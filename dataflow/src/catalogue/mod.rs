@@ -160,9 +160,14 @@ impl Cards {
         self.tracks.newest_mut(&track).map(|held| held.playlists = playlists).is_some()
     }
 
-    /// Every track of some held epoch, some of them twice.
-    pub fn tracks(&self) -> impl Iterator<Item = &TrackId> {
-        self.tracks.keys()
+    /// See [`Book::keys`].
+    pub fn keys(&self, part: usize) -> impl Iterator<Item = &TrackId> {
+        self.tracks.keys(part)
+    }
+
+    /// See [`Book::changed_since`].
+    pub fn changed_since(&self, epoch: u64) -> impl Iterator<Item = &TrackId> {
+        self.tracks.changed_since(epoch)
     }
 
     /// See [`Book::mark`].

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::{Cards, TrackRecord};
 use crate::ids::{PlaylistId, TrackId};
+use crate::views::parts::PARTS;
 use crate::views::popularity::Popularity;
 
 /// Entries in one [`Slice`], unless a single playlist has more.
@@ -138,7 +139,9 @@ impl Restored {
     /// That of `each`, which ends it.
     pub fn tracks<E>(&self, mut each: impl FnMut(TrackId, &TrackRecord) -> Result<(), E>) -> Result<(), E> {
         let cards = || self.shares.iter().map(|share| &share.cards);
-        let mut all: Vec<_> = cards().flat_map(|cards| cards.tracks().map(move |id| (*id, cards))).collect();
+        let mut all: Vec<_> = cards()
+            .flat_map(|cards| (0..PARTS).flat_map(|part| cards.keys(part)).map(move |id| (*id, cards)))
+            .collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         let records = all.into_iter().filter_map(|(id, cards)| Some((id, cards.record(id, self.epoch)?)));
         records.into_iter().try_for_each(|(id, record)| each(id, &record))

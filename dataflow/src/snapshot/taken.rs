@@ -10,9 +10,10 @@ use crate::ids::{PlaylistId, TrackId};
 use crate::query::Lease;
 use crate::views::Books;
 use crate::views::book::Changes;
+use crate::views::parts::PARTS;
 
 /// The state as-of one epoch, readable as long as this lives. No lock is held for longer than it takes to
-/// copy one value, or once the list of keys.
+/// copy one value, or a part of the keys.
 ///
 /// It marks the books: the next one can tell what has changed since. If it is dropped before it is
 /// [`kept`](Snapshot::keep), the next one tells that and what this one told.
@@ -70,8 +71,11 @@ impl<'a> Snapshot<'a> {
         mut each: impl FnMut(PlaylistId, Option<&Playlist>, &[TrackId]) -> Result<(), E>,
     ) -> Result<(), E> {
         let (views, epoch) = (self.lease.views(), self.as_of());
-        let ids = self
-            .ids(|books, all| all.extend(books.playlists.read().keys().copied()), |(playlists, _)| playlists);
+        let ids = self.ids(
+            |books, part| books.playlists.read().keys(part).copied().collect(),
+            |books| books.playlists.read().changed_since(epoch).copied().collect(),
+            |(playlists, _)| playlists,
+        );
         let (mut pass, mut tracks) = (views.by_playlist.pass(), Vec::new());
         for id in ids {
             let playlist = views.owner(id).playlists.read().get(&id, epoch).cloned();
@@ -94,10 +98,14 @@ impl<'a> Snapshot<'a> {
         &self,
         mut each: impl FnMut(TrackId, Option<&TrackRecord>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let ids =
-            self.ids(|books, all| all.extend(books.cards.read().tracks().copied()), |(_, tracks)| tracks);
+        let epoch = self.as_of();
+        let ids = self.ids(
+            |books, part| books.cards.read().keys(part).copied().collect(),
+            |books| books.cards.read().changed_since(epoch).copied().collect(),
+            |(_, tracks)| tracks,
+        );
         for id in ids {
-            let track = self.lease.views().owner(id).cards.read().record(id, self.as_of());
+            let track = self.lease.views().owner(id).cards.read().record(id, epoch);
             if track.is_some() || !self.whole {
                 each(id, track.as_ref())?;
             }
@@ -110,15 +118,20 @@ impl<'a> Snapshot<'a> {
         self.changes.clear();
     }
 
-    /// The keys to be told, ascending.
+    /// The keys to be told, ascending: all, a part at a time and then those that have changed meanwhile; or
+    /// those that have changed since the last snapshot.
     fn ids<K: Copy + Ord + Hash>(
         &self,
-        all: impl Fn(&Books, &mut Vec<K>),
+        part: impl Fn(&Books, usize) -> Vec<K>,
+        since: impl Fn(&Books) -> Vec<K>,
         changed: impl Fn(&(Changes<PlaylistId>, Changes<TrackId>)) -> &Changes<K>,
     ) -> Vec<K> {
         let mut ids = Vec::new();
         if self.whole {
-            self.lease.views().books.iter().for_each(|books| all(books, &mut ids));
+            for books in &*self.lease.views().books {
+                (0..PARTS).for_each(|number| ids.extend(part(books, number)));
+                ids.extend(since(books));
+            }
         } else {
             let keys = |changes| match changed(changes) {
                 Changes::Keys(keys) => Some(keys),

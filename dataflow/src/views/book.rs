@@ -9,6 +9,8 @@ use std::hash::Hash;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+use super::parts::Parts;
+
 /// A mark is given up once more than this part of the keys has changed since.
 const CHANGED_PART: usize = 4;
 /// Changes that are always worth remembering.
@@ -22,7 +24,7 @@ const ROOM_MIN: usize = 1024;
 
 /// Values by key. Written in epoch order.
 pub struct Book<K, V> {
-    now: FxHashMap<K, V>,
+    now: Parts<K, V>,
     /// By key, the epochs after `since` that replaced its value, ascending, each with the value before it.
     before: FxHashMap<K, Before<V>>,
     /// What is in `before`, by epoch.
@@ -43,7 +45,7 @@ pub enum Changes<K> {
 impl<K, V> Default for Book<K, V> {
     fn default() -> Self {
         Book {
-            now: FxHashMap::default(),
+            now: Parts::default(),
             before: FxHashMap::default(),
             order: VecDeque::new(),
             since: 0,
@@ -65,20 +67,21 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
 
     /// Every value that some held epoch has.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.now.values().chain(self.before.values().flatten().filter_map(|(_, value)| value.as_ref()))
+        self.iter()
+            .map(|(_, value)| value)
+            .chain(self.before.values().flatten().filter_map(|(_, value)| value.as_ref()))
     }
 
-    /// Every key that has a value in some held epoch, some of them twice.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.now.keys().chain(self.before.keys())
+    /// Every key in one of the [`PARTS`](super::parts::PARTS) that has a value now. With those of
+    /// [`changed_since`](Self::changed_since), looked at later than all parts, they are all that have one as-of
+    /// a held epoch.
+    pub fn keys(&self, part: usize) -> impl Iterator<Item = &K> {
+        self.now.part(part).keys()
     }
 
     /// Sets the value of `key` from `epoch` on; none removes it. Epochs come in order.
     pub fn set(&mut self, epoch: u64, key: K, value: Option<V>) {
-        let old = match value {
-            Some(value) => self.now.insert(key.clone(), value),
-            None => self.now.remove(&key),
-        };
+        let old = self.now.set(key.clone(), value);
         self.changes.add(&key, self.now.len());
         if epoch > self.since {
             let before = self.before.entry(key.clone()).or_default();
@@ -112,7 +115,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
     /// How many keys have a value as-of `epoch`.
     pub fn len(&self, epoch: u64) -> usize {
         let changed: FxHashSet<&K> = self.changed_since(epoch).collect();
-        let now = changed.iter().filter(|key| self.now.contains_key(key)).count();
+        let now = changed.iter().filter(|key| self.now.get(key).is_some()).count();
         let then = changed.iter().filter(|key| self.get(key, epoch).is_some()).count();
         self.now.len() + then - now
     }

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod book;
+pub mod parts;
 pub mod popularity;
 pub mod trace;
 

@@ -24,6 +24,8 @@ use crate::metrics;
 const TICK: Duration = Duration::from_millis(200);
 /// How long to wait after one that failed, at the most.
 const RETRY: Duration = Duration::from_secs(10);
+/// How much a thread that writes one stands back: 10 gives it a tenth of what another has.
+const NICE: i32 = 10;
 /// Requests for one that may wait.
 const REQUESTS_MAX: usize = 16;
 
@@ -68,6 +70,8 @@ enum NotTaken {
     Store(#[from] Error),
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
+    #[error("no thread to write it on: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 impl Keeper {
@@ -105,6 +109,23 @@ impl Keeper {
 
 fn stopping() -> String {
     "the server is stopping, or too many wait for a snapshot already".to_owned()
+}
+
+/// Does something on a thread of its own that gets the processor after those who answer questions: it takes
+/// seconds, and is in no hurry.
+fn behind<T: Send>(what: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let writing = Builder::new().name("snapshot-writer".into()).spawn_scoped(scope, || {
+            // Elsewhere it would be the whole process that stands back.
+            if cfg!(target_os = "linux")
+                && let Err(error) = rustix::process::nice(NICE)
+            {
+                tracing::debug!("a snapshot is written at the usual priority: {error}");
+            }
+            what()
+        })?;
+        Ok(writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 struct Taking {
@@ -184,7 +205,8 @@ impl Taking {
         let Some(snapshot) = engine.snapshot(base.is_none()) else { return Ok(None) };
         // All that the engine refused of it has been told by now.
         letterbox.flush()?;
-        let manifest = store.write(&snapshot, base, Timestamp::now(), log.landmark())?;
+        let landmark = log.landmark();
+        let manifest = behind(|| store.write(&snapshot, base, Timestamp::now(), landmark))??;
         let (changes, bytes) = (!snapshot.is_whole(), manifest.layers.last());
         let bytes = bytes.map_or(0, |layer| layer.objects.iter().map(|object| object.bytes).sum::<u64>());
         snapshot.keep();
