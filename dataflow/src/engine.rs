@@ -21,6 +21,7 @@ use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::query::{Answer, Board, Desk, Hub, Local, Query, rounds};
 use crate::settings::Settings;
 use crate::views::batch::Batch;
+use crate::views::beginning::Beginning;
 use crate::views::trace::Trace;
 use crate::views::{Books, Live, Views};
 
@@ -57,7 +58,7 @@ impl Dataflow {
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let mut share = board.share(index);
         let hub = worker.dataflow::<u64, _, _>(|scope| {
-            let cards = std::mem::take(&mut share.cards);
+            let (cards, begun) = (std::mem::take(&mut share.cards), share.by_track.take());
             let applied = apply(edits.to_stream(scope), Rc::clone(refused), share);
             let (cards, counts) = catalogue(applied.notes, Rc::clone(refused), cards);
             let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
@@ -65,12 +66,12 @@ impl Dataflow {
 
             // No exchange: each worker keeps the part of every posting list that its own playlists make, so
             // no hot track sits on one worker, and all about a playlist is answered where it lives.
-            let entries = by_track(applied.by_playlist.stream);
-            let by_track = arrange_core::<_, _, ValBatcher<TrackId, PlaylistId, u64, i32>, _>(
+            let entries = by_track(applied.by_playlist.stream, begun.is_some());
+            let by_track = arrange_core::<_, _, Beginning<TrackId, PlaylistId>, _>(
                 entries,
                 Pipeline,
                 "ByTrack",
-                ValBatcher::new,
+                |logger, id| Beginning::new(begun, ValBatcher::new(logger, id)),
             );
             let by_title = arrange_core::<_, _, ValBatcher<TitleId, PlaylistId, u64, i32>, _>(
                 applied.titles,
@@ -140,16 +141,24 @@ impl Dataflow {
     }
 }
 
-/// Entries the other way round.
+/// Entries the other way round. If it has `begun` with some, they are turned already, and the first span is of
+/// them: a change of nothing tells that there is something at its time.
 fn by_track<'s>(
     spans: StreamVec<'s, u64, Span<u64, Batch<PlaylistId, TrackId>>>,
+    mut begun: bool,
 ) -> StreamVec<'s, u64, ((TrackId, PlaylistId), u64, i32)> {
     spans.unary::<CapacityContainerBuilder<Vec<_>>, _, _, _>(Pipeline, "Turn", |_cap, _info| {
         move |input, output| {
             input.for_each(|cap, spans| {
                 let mut session = output.session(&cap);
                 for batch in spans.drain(..).filter_map(|span| span.inner) {
-                    batch.scan(|playlist, track, time, diff| session.give(((track, playlist), time, diff)));
+                    if std::mem::take(&mut begun) {
+                        session.give(((TrackId(0), PlaylistId(0)), 0, 0));
+                    } else {
+                        batch.scan(|playlist, track, time, diff| {
+                            session.give(((track, playlist), time, diff));
+                        });
+                    }
                 }
             });
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
 use segue_dataflow::ids::{PlaylistId, TrackId};
-use segue_dataflow::snapshot::Restored;
+use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
 
 use super::table::FileRows;
 use super::write::hash;
@@ -16,28 +16,14 @@ impl Store {
     /// [`Error::Corrupt`] names the object that is not what it should be; [`Error::Store`].
     pub fn load(&self, manifest: &Manifest, workers: usize) -> Result<Restored, Error> {
         let name = Store::name("manifests", manifest.epoch);
-        let mut restored = Restored::new(workers, manifest.epoch, manifest.next.clone());
-        // The newest row of an id counts, so the newest layer comes first.
-        let (mut playlists, mut tracks) = (FxHashSet::default(), FxHashSet::default());
-        for (older, layer) in manifest.layers.iter().enumerate().rev() {
-            let first =
-                |seen: &mut FxHashSet<u64>, id| !seen.contains(&id) && (older == 0 || seen.insert(id));
-            self.tracks(layer, |id, track| {
-                if first(&mut tracks, id.0) {
-                    track.iter().for_each(|track| restored.track(track));
-                }
-            })?;
-            self.playlists(layer, &mut |object, id, playlist| {
-                let wanted = first(&mut playlists, id.0);
-                match playlist.filter(|_| wanted) {
-                    Some((uri, title, ids)) => restored
-                        .playlist(uri, title, ids.iter().copied())
-                        .map_err(|e| Error::from((object, e))),
-                    None => Ok(()),
-                }
-            })?;
-        }
-        let restored = restored.finish().map_err(|malformed| (&*name, malformed))?;
+        // The two are of about the same size.
+        let (playlists, tracks) = std::thread::scope(|scope| {
+            let tracks = scope.spawn(|| self.load_tracks(manifest, workers));
+            let playlists = self.load_playlists(manifest, workers);
+            (playlists, tracks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let restored = Restored::new(manifest.epoch, manifest.next.clone(), playlists?, tracks?)
+            .map_err(|malformed| (&*name, malformed))?;
         let totals = restored.totals();
         let found = (totals.playlists, totals.entries, totals.digest.to_string());
         if found != (manifest.playlists, manifest.entries, manifest.digest.clone()) {
@@ -48,6 +34,36 @@ impl Store {
             return Err(Error::corrupt(&name, &detail));
         }
         Ok(restored)
+    }
+
+    fn load_playlists(&self, manifest: &Manifest, workers: usize) -> Result<Playlists, Error> {
+        let mut playlists = Playlists::new(workers);
+        let mut newest = Newest::default();
+        for (older, layer) in manifest.layers.iter().enumerate().rev() {
+            self.playlists(layer, &mut |object, id, playlist| {
+                let wanted = newest.is_first(id.0, older);
+                match playlist.filter(|_| wanted) {
+                    Some((uri, title, ids)) => {
+                        playlists.add(uri, title, ids).map_err(|e| Error::from((object, e)))
+                    }
+                    None => Ok(()),
+                }
+            })?;
+        }
+        Ok(playlists)
+    }
+
+    fn load_tracks(&self, manifest: &Manifest, workers: usize) -> Result<Tracks, Error> {
+        let mut tracks = Tracks::new(workers);
+        let mut newest = Newest::default();
+        for (older, layer) in manifest.layers.iter().enumerate().rev() {
+            self.tracks(layer, |id, track| {
+                if newest.is_first(id.0, older) {
+                    track.iter().for_each(|track| tracks.add(track));
+                }
+            })?;
+        }
+        Ok(tracks)
     }
 
     fn tracks(
@@ -122,6 +138,17 @@ impl Store {
             return Err(Error::corrupt(path, &format!("its SHA-256 is {found}, not {}", object.sha256)));
         }
         Ok(bytes)
+    }
+}
+
+/// The ids of the newer layers: the newest row of an id counts, so the newest layer comes first.
+#[derive(Default)]
+struct Newest(FxHashSet<u64>);
+
+impl Newest {
+    /// Whether no newer layer had the id. Layers older than the last are none.
+    fn is_first(&mut self, id: u64, older: usize) -> bool {
+        !self.0.contains(&id) && (older == 0 || self.0.insert(id))
     }
 }
 

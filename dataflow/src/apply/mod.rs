@@ -6,7 +6,6 @@
 //! names live and die with entries.
 
 mod draft;
-mod restoring;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,6 +15,7 @@ use differential_dataflow::logging::DifferentialEventBuilder;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::trace::implementations::ValBuilder;
 use differential_dataflow::trace::{Builder, Description, ExertionLogic, Span, Trace as _};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -26,7 +26,6 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::{Antichain, Stamp};
 
 pub use draft::{Draft, Playlist, Said};
-use restoring::{Restored, Restoring};
 
 use crate::catalogue::{Note, Notes};
 use crate::digest::Digest;
@@ -112,36 +111,35 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
     let logger =
         scope.worker().logger_for::<DifferentialEventBuilder>("differential/arrange").map(Into::into);
     let activator = scope.activator_for(Rc::clone(&info.address));
-    let again = scope.activator_for(Rc::clone(&info.address));
     let mut spine = Spine::new(info.clone(), logger.clone(), Some(activator));
     if let Some(logic) = scope.worker().config().get::<ExertionLogic>("differential/default_exert_logic") {
         spine.set_exert_logic(logic.clone());
     }
     let (trace, mut writer) = TraceAgent::new(spine, info, logger);
     let mut own = Some(Trace::new(trace.clone()));
-    let (playlists, totals) = <(Shared<Book<_, _>>, Shared<Book<_, _>>)>::default();
+    let playlists = Arc::new(RwLock::new(share.playlists));
+    let totals = <Shared<Book<_, _>>>::default();
     let (own_playlists, own_totals) = (Arc::clone(&playlists), Arc::clone(&totals));
 
     builder.build(move |initial| {
-        let mut restoring = Some(Restoring::new(share, initial));
+        let mut begun = Some((initial, share.by_playlist, share.totals));
         let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
         let mut lower = Antichain::from_elem(0);
         move |frontiers| {
-            if let Some(state) = &mut restoring {
-                if let Some(Restored { span, at, titles }) = state.next(&mut own_playlists.write()) {
-                    lower.clone_from(span.desc.upper());
-                    titles_out.activate().session(&at[2]).give_iterator(titles.into_iter());
-                    if span.inner.is_some() {
-                        writer.insert(span.clone(), Stamp::from_elem(*at[0].time()));
-                        batches_out.activate().session(&at[0]).give(span);
-                    } else {
-                        writer.seal(lower.clone());
-                    }
-                    again.activate();
-                    return;
+            // What there was before all epochs.
+            if let Some((at, batch, totals)) = begun.take() {
+                own_totals.write().set(0, (), Some(totals));
+                let titles =
+                    own_playlists.read().iter().flat_map(|(id, p)| titles_of(*id, p)).collect::<Vec<_>>();
+                titles_out.activate().session(&at[2]).give_iterator(titles.into_iter());
+                if batch.is_some() {
+                    let upper = Antichain::from_elem(1);
+                    let desc = Description::new(lower.clone(), upper.clone(), Antichain::from_elem(0));
+                    let span = Span::new(desc, batch);
+                    writer.insert(span.clone(), Stamp::from_elem(0));
+                    batches_out.activate().session(&at[0]).give(span);
+                    lower = upper;
                 }
-                own_totals.write().set(0, (), Some(state.totals()));
-                restoring = None;
             }
             input.for_each(|cap, data| {
                 let caps = [0, 1, 2, 3].map(|port| cap.retain_least(port));
@@ -210,6 +208,12 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
         }
     });
     Applied { by_playlist: Arranged { stream: batches, trace }, titles, notes, counts, playlists, totals }
+}
+
+/// Title and words of a playlist, as there since time 0.
+fn titles_of(id: PlaylistId, playlist: &Playlist) -> Vec<((TitleId, PlaylistId), u64, i32)> {
+    let keys = playlist.title.as_deref().map(title::keys).unwrap_or_default();
+    keys.into_iter().map(|key| ((key, id), 0, 1)).collect()
 }
 
 /// What one epoch changed on this worker, apart from the arrangement.

@@ -155,9 +155,9 @@ impl Cards {
         self.tracks.set(0, track, Some(held));
     }
 
-    /// So many playlists hold the track; false if it is not known.
-    pub fn count(&mut self, track: TrackId, playlists: u32) -> bool {
-        self.tracks.newest_mut(&track).map(|held| held.playlists = playlists).is_some()
+    /// So many playlists hold the track, if it is known.
+    pub fn count(&mut self, track: TrackId, playlists: u32) {
+        self.tracks.newest_mut(&track).into_iter().for_each(|held| held.playlists = playlists);
     }
 
     /// See [`Book::keys`].

@@ -4,9 +4,10 @@
 //! before. A [`Restored`] is put together from such copies, for any number of workers. How they are stored
 //! is not known here.
 
+mod ranks;
 mod restored;
 mod taken;
 
 pub(crate) use restored::Share;
-pub use restored::{Malformed, Restored};
+pub use restored::{Malformed, Playlists, Restored, Tracks};
 pub use taken::Snapshot;

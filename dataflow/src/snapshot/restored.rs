@@ -1,15 +1,19 @@
-//! A state put together from a snapshot, for workers to go on from.
+//! A state put together from a snapshot, for workers to go on from: their arrangements as they will stand.
+//!
+//! Nothing is sorted that is in order already: playlists come by id, and so posting lists can be filled by
+//! counting. Each worker's share is made on a thread of its own.
 
-use rustc_hash::FxHashMap;
+use std::thread::scope;
 
+use super::ranks::Ranks;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::{Cards, TrackRecord};
 use crate::ids::{PlaylistId, TrackId};
+use crate::views::batch::Batch;
+use crate::views::book::Book;
 use crate::views::parts::PARTS;
 use crate::views::popularity::Popularity;
-
-/// Entries in one [`Slice`], unless a single playlist has more.
-const SLICE_ENTRIES: usize = 1 << 18;
+use crate::views::trace::View;
 
 /// What is not as a state can be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,96 +26,122 @@ pub enum Malformed {
     Unknown(TrackId),
 }
 
-/// A state at the end of an epoch.
-pub struct Restored {
-    epoch: u64,
-    next: Vec<u64>,
-    shares: Vec<Share>,
-    /// How many playlists hold each track.
-    counts: FxHashMap<TrackId, u32>,
-}
+/// Playlists of a state, for so many workers.
+pub struct Playlists(Vec<Part>);
 
-/// What one worker has of it.
+/// Those of one worker.
 #[derive(Default)]
-pub(crate) struct Share {
+struct Part {
     /// With where each one's tracks begin.
     playlists: Vec<(PlaylistId, Playlist, usize)>,
-    /// Of all its playlists, one after the other.
     tracks: Vec<TrackId>,
-    /// What is known of the tracks that it owns.
-    pub(crate) cards: Cards,
-    /// Sums over its playlists.
-    pub(crate) totals: Totals,
 }
 
-/// Some playlists of a [`Share`], by id.
-pub(crate) type Slice<'a> = Vec<(PlaylistId, &'a Playlist, &'a [TrackId])>;
-
-impl Restored {
-    /// As-of `epoch`, without any playlist yet, for so many workers. By partition of the log, `next` is the
-    /// offset of the first event that is not in it.
-    pub fn new(workers: usize, epoch: u64, next: Vec<u64>) -> Self {
-        let shares = (0..workers.max(1)).map(|_| Share::default()).collect();
-        Restored { epoch, next, shares, counts: FxHashMap::default() }
+impl Playlists {
+    /// None yet.
+    pub fn new(workers: usize) -> Self {
+        Playlists((0..workers.max(1)).map(|_| Part::default()).collect())
     }
 
     /// Takes in a playlist; each once.
     ///
     /// # Errors
     /// If its tracks are not ascending.
-    pub fn playlist(
-        &mut self,
-        uri: &str,
-        title: Option<&str>,
-        tracks: impl IntoIterator<Item = TrackId>,
-    ) -> Result<(), Malformed> {
-        let id = PlaylistId::of(uri);
-        let share = self.share(id);
-        let start = share.tracks.len();
-        share.tracks.extend(tracks);
-        let tracks = &share.tracks[start..];
+    pub fn add(&mut self, uri: &str, title: Option<&str>, tracks: &[TrackId]) -> Result<(), Malformed> {
         if !tracks.is_sorted_by(|a, b| a < b) {
             return Err(Malformed::Disorder(uri.into()));
         }
-        tracks.iter().for_each(|track| share.totals.digest.update(id, *track, 1));
-        let entries = tracks.len() as u32;
-        share.totals.playlists += 1;
-        share.totals.entries += u64::from(entries);
-        let playlist = Playlist { uri: uri.into(), title: title.map(Into::into), entries };
-        share.playlists.push((id, playlist, start));
-        let share = (id.0 % self.shares.len() as u64) as usize;
-        for track in &self.shares[share].tracks[start..] {
-            *self.counts.entry(*track).or_default() += 1;
-        }
+        let id = PlaylistId::of(uri);
+        let owner = (id.0 % self.0.len() as u64) as usize;
+        let part = &mut self.0[owner];
+        let playlist =
+            Playlist { uri: uri.into(), title: title.map(Into::into), entries: tracks.len() as u32 };
+        part.playlists.push((id, playlist, part.tracks.len()));
+        part.tracks.extend_from_slice(tracks);
         Ok(())
+    }
+}
+
+/// Tracks of a state, for so many workers.
+pub struct Tracks(Vec<Cards>);
+
+impl Tracks {
+    /// None yet.
+    pub fn new(workers: usize) -> Self {
+        Tracks((0..workers.max(1)).map(|_| Cards::default()).collect())
     }
 
     /// Takes in a track; each once.
-    pub fn track(&mut self, record: &TrackRecord) {
+    pub fn add(&mut self, record: &TrackRecord) {
         let id = TrackId::of(&record.uri);
-        self.share(id).cards.restore(id, record);
+        let owner = (id.0 % self.0.len() as u64) as usize;
+        self.0[owner].restore(id, record);
     }
 
-    fn share(&mut self, id: impl Into<u64>) -> &mut Share {
-        let share = (id.into() % self.shares.len() as u64) as usize;
-        &mut self.shares[share]
+    fn ids(&self) -> impl Iterator<Item = TrackId> {
+        self.0.iter().flat_map(ids)
     }
+}
 
-    /// All is in it now.
+fn ids(cards: &Cards) -> impl Iterator<Item = TrackId> {
+    (0..PARTS).flat_map(|part| cards.keys(part)).copied()
+}
+
+/// A state at the end of an epoch.
+pub struct Restored {
+    epoch: u64,
+    next: Vec<u64>,
+    shares: Vec<Share>,
+    /// How many playlists hold each track.
+    counts: Vec<(TrackId, u32)>,
+}
+
+/// What one worker has of it.
+#[derive(Default)]
+pub(crate) struct Share {
+    /// None if there are no entries.
+    pub(crate) by_playlist: Option<Batch<PlaylistId, TrackId>>,
+    /// The same the other way round.
+    pub(crate) by_track: Option<Batch<TrackId, PlaylistId>>,
+    pub(crate) playlists: Book<PlaylistId, Playlist>,
+    /// What is known of the tracks that it owns.
+    pub(crate) cards: Cards,
+    /// Sums over its playlists.
+    pub(crate) totals: Totals,
+}
+
+impl Restored {
+    /// As-of `epoch`. By partition of the log, `next` is the offset of the first event that is not in it.
+    /// Playlists and tracks are for as many workers.
     ///
     /// # Errors
     /// If an entry's track is missing.
-    pub fn finish(mut self) -> Result<Self, Malformed> {
-        let counts = std::mem::take(&mut self.counts);
-        for (track, count) in &counts {
-            if !self.share(*track).cards.count(*track, *count) {
-                return Err(Malformed::Unknown(*track));
+    pub fn new(epoch: u64, next: Vec<u64>, playlists: Playlists, tracks: Tracks) -> Result<Self, Malformed> {
+        let ranks = Ranks::new(tracks.ids().collect());
+        let made = scope(|scope| {
+            let parts = playlists.0.into_iter().zip(tracks.0);
+            let making: Vec<_> = parts
+                .map(|(part, cards)| {
+                    let ranks = &ranks;
+                    scope.spawn(move || Share::new(part, cards, ranks))
+                })
+                .collect();
+            let made =
+                making.into_iter().map(|made| made.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+            made.collect::<Result<Vec<_>, _>>()
+        })?;
+        let (mut shares, lists): (Vec<Share>, Vec<Vec<u32>>) = made.into_iter().unzip();
+        let count = |place: usize| lists.iter().map(|counts| counts[place]).sum();
+        let counts: Vec<(TrackId, u32)> =
+            ranks.ids().iter().enumerate().map(|(place, track)| (*track, count(place))).collect();
+        let workers = shares.len() as u64;
+        scope(|scope| {
+            for (owner, share) in (0..).zip(&mut shares) {
+                let own = counts.iter().filter(move |(track, _)| track.0 % workers == owner);
+                scope.spawn(move || own.for_each(|(track, count)| share.cards.count(*track, *count)));
             }
-        }
-        for share in &mut self.shares {
-            share.playlists.sort_unstable_by_key(|(id, ..)| *id);
-        }
-        Ok(Restored { counts, ..self })
+        });
+        Ok(Restored { epoch, next, shares, counts })
     }
 
     /// Hands every playlist to `each`, by id, with its tracks, ascending.
@@ -122,14 +152,16 @@ impl Restored {
         &self,
         mut each: impl FnMut(PlaylistId, &Playlist, &[TrackId]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut all: Vec<_> = self
-            .shares
-            .iter()
-            .flat_map(|share| share.playlists.iter().map(move |playlist| (share, playlist)))
-            .collect();
-        all.sort_unstable_by_key(|(_, (id, ..))| *id);
-        all.into_iter().try_for_each(|(share, (id, playlist, start))| {
-            each(*id, playlist, &share.tracks[*start..start + playlist.entries as usize])
+        let mut all: Vec<_> = self.shares.iter().flat_map(|share| share.playlists.iter()).collect();
+        all.sort_unstable_by_key(|(id, _)| **id);
+        let views: Vec<View<_, _>> =
+            self.shares.iter().map(|share| share.by_playlist.iter().collect()).collect();
+        let (entries, mut tracks) = (View::of_all(views.iter()), Vec::new());
+        let mut pass = entries.pass();
+        all.into_iter().try_for_each(|(id, playlist)| {
+            tracks.clear();
+            pass.read(*id, self.epoch, |track| tracks.push(track));
+            each(*id, playlist, &tracks)
         })
     }
 
@@ -138,12 +170,9 @@ impl Restored {
     /// # Errors
     /// That of `each`, which ends it.
     pub fn tracks<E>(&self, mut each: impl FnMut(TrackId, &TrackRecord) -> Result<(), E>) -> Result<(), E> {
-        let cards = || self.shares.iter().map(|share| &share.cards);
-        let mut all: Vec<_> = cards()
-            .flat_map(|cards| (0..PARTS).flat_map(|part| cards.keys(part)).map(move |id| (*id, cards)))
-            .collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        let records = all.into_iter().filter_map(|(id, cards)| Some((id, cards.record(id, self.epoch)?)));
+        let owner = |id: TrackId| &self.shares[(id.0 % self.shares.len() as u64) as usize];
+        let records =
+            self.counts.iter().filter_map(|(id, _)| Some((*id, owner(*id).cards.record(*id, self.epoch)?)));
         records.into_iter().try_for_each(|(id, record)| each(id, &record))
     }
 
@@ -157,7 +186,7 @@ impl Restored {
     /// The epoch, the offsets, and each worker's share. Counts go to `popularity`.
     pub(crate) fn take_apart(self, popularity: &mut Popularity) -> (u64, Vec<u64>, Vec<Share>) {
         popularity.add_playlists(0, self.totals().playlists as i32);
-        for (track, count) in self.counts {
+        for (track, count) in self.counts.into_iter().filter(|(_, count)| *count > 0) {
             popularity.add(0, track, count as i32);
         }
         (self.epoch, self.next, self.shares)
@@ -165,17 +194,65 @@ impl Restored {
 }
 
 impl Share {
-    /// Its playlists from number `from` on, a slice of them; empty at the end.
-    pub(crate) fn slice(&self, from: usize) -> Slice<'_> {
-        let mut entries = 0;
-        let some = self.playlists[from..].iter().take_while(|(_, playlist, _)| {
-            let room = entries < SLICE_ENTRIES;
-            entries += playlist.entries as usize;
-            room
-        });
-        some.map(|(id, playlist, start)| {
-            (*id, playlist, &self.tracks[*start..start + playlist.entries as usize])
-        })
-        .collect()
+    /// Of these playlists, and of the tracks that it owns; also how many of these playlists hold each track,
+    /// by rank.
+    fn new(part: Part, cards: Cards, ranks: &Ranks) -> Result<(Self, Vec<u32>), Malformed> {
+        let Part { mut playlists, tracks } = part;
+        playlists.sort_unstable_by_key(|(id, ..)| *id);
+        let mut share = Share { cards, ..Share::default() };
+        let (mut keys, mut ends, mut entries) = (Vec::new(), vec![0], Vec::with_capacity(tracks.len()));
+        let mut places: Vec<u32> = Vec::with_capacity(tracks.len());
+        let mut counts = vec![0_u32; ranks.ids().len()];
+        for (id, playlist, start) in playlists {
+            let own = &tracks[start..start + playlist.entries as usize];
+            for track in own {
+                let place = ranks.of(*track).ok_or(Malformed::Unknown(*track))?;
+                counts[place] += 1;
+                places.push(place as u32);
+                share.totals.digest.update(id, *track, 1);
+            }
+            if !own.is_empty() {
+                entries.extend_from_slice(own);
+                keys.push(id);
+                ends.push(entries.len());
+            }
+            share.totals.playlists += 1;
+            share.totals.entries += u64::from(playlist.entries);
+            share.playlists.set(0, id, Some(playlist));
+        }
+        drop(tracks);
+        share.by_track = posting_lists(&keys, &ends, &places, &counts, ranks);
+        share.by_playlist = Batch::of_sets(keys, ends, entries);
+        Ok((share, counts))
     }
+}
+
+/// The playlists that hold each track: one playlist after the other goes to where its tracks' lists have got to. `places` are the ranks of all entries, `ends` where those of each playlist end.
+fn posting_lists(
+    playlists: &[PlaylistId],
+    ends: &[usize],
+    places: &[u32],
+    counts: &[u32],
+    ranks: &Ranks,
+) -> Option<Batch<TrackId, PlaylistId>> {
+    // Where each track's list begins, and has got to.
+    let (mut at, mut end) = (Vec::with_capacity(counts.len()), 0);
+    let (mut tracks, mut lists) = (Vec::new(), vec![0]);
+    for (track, count) in ranks.ids().iter().zip(counts) {
+        at.push(end);
+        end += *count as usize;
+        if *count > 0 {
+            tracks.push(*track);
+            lists.push(end);
+        }
+    }
+    let mut holding = vec![PlaylistId(0); places.len()];
+    for (playlist, own) in playlists.iter().zip(ends.windows(2)) {
+        for place in &places[own[0]..own[1]] {
+            let at = &mut at[*place as usize];
+            holding[*at] = *playlist;
+            *at += 1;
+        }
+    }
+    Batch::of_sets(tracks, lists, holding)
 }

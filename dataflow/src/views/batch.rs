@@ -4,9 +4,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use differential_dataflow::trace::ExertionLogic;
-use differential_dataflow::trace::implementations::Vector;
 use differential_dataflow::trace::implementations::ord_neu::OrdValBatch;
+use differential_dataflow::trace::implementations::ord_neu::layers::{Upds, Vals};
+use differential_dataflow::trace::implementations::ord_neu::val_batch::OrdValStorage;
 use differential_dataflow::trace::implementations::spine_fueled::{Merger, SpineBatch};
+use differential_dataflow::trace::implementations::{OffsetList, Vector};
 use timely::WorkerConfig;
 use timely::progress::frontier::AntichainRef;
 
@@ -36,6 +38,18 @@ type Sorted<K, V> = OrdValBatch<Vector<((K, V), u64, i32)>>;
 pub struct Batch<K: Id, V: Id>(Arc<Sorted<K, V>>);
 
 impl<K: Id, V: Id> Batch<K, V> {
+    /// Of a set of values for each key, both ascending, all there since time 0. The values of the key at place i
+    /// are those from `ends[i]` to `ends[i + 1]`, one at least. None if there are no keys.
+    pub fn of_sets(keys: Vec<K>, ends: impl IntoIterator<Item = usize>, vals: Vec<V>) -> Option<Self> {
+        let mut bounds = OffsetList::with_capacity(keys.len() + 1);
+        ends.into_iter().for_each(|end| bounds.push(end));
+        // Values that have the update before theirs store no more than that: all have the first one's.
+        let (updates, mut same) = (vals.len(), OffsetList::with_capacity(vals.len() + 1));
+        std::iter::once(0).chain(std::iter::repeat_n(1, updates)).for_each(|end| same.push(end));
+        let (vals, upds) = (Vals { offs: bounds, vals }, Upds { offs: same, times: vec![0], diffs: vec![1] });
+        (updates > 0).then(|| OrdValBatch { storage: OrdValStorage { keys, vals, upds }, updates }.into())
+    }
+
     /// Hands every (key, value, time, diff) to `each`.
     pub fn scan(&self, mut each: impl FnMut(K, V, u64, i32)) {
         let storage = &self.0.storage;

@@ -82,7 +82,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
     /// Sets the value of `key` from `epoch` on; none removes it. Epochs come in order.
     pub fn set(&mut self, epoch: u64, key: K, value: Option<V>) {
         let old = self.now.set(key.clone(), value);
-        self.changes.add(&key, self.now.len());
+        self.changes.add(&key, self.now.size());
         if epoch > self.since {
             let before = self.before.entry(key.clone()).or_default();
             if before.last().is_none_or(|(last, _)| *last < epoch) {
@@ -117,7 +117,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
         let changed: FxHashSet<&K> = self.changed_since(epoch).collect();
         let now = changed.iter().filter(|key| self.now.get(key).is_some()).count();
         let then = changed.iter().filter(|key| self.get(key, epoch).is_some()).count();
-        self.now.len() + then - now
+        self.now.size() + then - now
     }
 
     /// Promises to read only as-of `since` or later.
@@ -242,6 +242,6 @@ mod tests {
         }
         assert!(most <= CHANGED_MIN + 100, "{most} keys");
         assert!(matches!(book.mark(200), Changes::Unknown), "the next snapshot is a whole one");
-        assert_eq!((book.now.len(), book.before.len(), book.order.len()), (0, 0, 0));
+        assert_eq!((book.now.size(), book.before.len(), book.order.len()), (0, 0, 0));
     }
 }

@@ -4,6 +4,7 @@
 //! [`book`] holds what has one value a key (names, titles, counts). Both hold several epochs at once.
 
 pub mod batch;
+pub mod beginning;
 pub mod book;
 pub mod parts;
 pub mod popularity;

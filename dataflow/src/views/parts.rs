@@ -47,7 +47,7 @@ impl<K: Hash + Eq, V> Parts<K, V> {
     }
 
     /// How many keys there are.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.0.iter().map(FxHashMap::len).sum()
     }
 
@@ -71,9 +71,12 @@ mod tests {
         }
         let sizes: Vec<usize> = (0..PARTS).map(|part| parts.part(part).len()).collect();
         assert!(sizes.iter().all(|size| (850..1150).contains(size)), "{sizes:?}");
-        assert_eq!((parts.len(), parts.iter().count()), (64_000, 64_000));
+        assert_eq!((parts.size(), parts.iter().count()), (64_000, 64_000));
         assert_eq!(parts.get(&tracks(7)), Some(&7));
         parts.get_mut(&tracks(7)).into_iter().for_each(|value| *value = 8);
-        assert_eq!((parts.set(tracks(7), None), parts.get(&tracks(7)), parts.len()), (Some(8), None, 63_999));
+        assert_eq!(
+            (parts.set(tracks(7), None), parts.get(&tracks(7)), parts.size()),
+            (Some(8), None, 63_999)
+        );
     }
 }

@@ -107,6 +107,12 @@ impl<K: Id, V: Id> Default for View<K, V> {
     }
 }
 
+impl<'a, K: Id, V: Id> FromIterator<&'a Batch<K, V>> for View<K, V> {
+    fn from_iter<I: IntoIterator<Item = &'a Batch<K, V>>>(batches: I) -> Self {
+        View { parts: batches.into_iter().map(|batch| Part::new(batch.clone())).collect() }
+    }
+}
+
 impl<K: Id, V: Id> View<K, V> {
     /// Collections that have no pair in common, as one.
     pub fn of_all<'a>(all: impl Iterator<Item = &'a View<K, V>>) -> Self {

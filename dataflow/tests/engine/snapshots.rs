@@ -15,7 +15,7 @@ use segue_dataflow::event::Event;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Body, Question};
 use segue_dataflow::settings::Settings;
-use segue_dataflow::snapshot::{Malformed, Restored, Snapshot};
+use segue_dataflow::snapshot::{Malformed, Playlists, Restored, Snapshot, Tracks};
 use segue_dataflow::workers::{Answers, Batch, Engine};
 
 use crate::history::{World, history, questions};
@@ -65,12 +65,14 @@ impl Kept {
     }
 
     fn restored(&self, workers: usize) -> Restored {
-        let mut restored = Restored::new(workers, self.epoch, self.next.clone());
-        self.tracks.values().for_each(|track| restored.track(track));
-        for (uri, title, tracks) in self.playlists.values() {
-            restored.playlist(uri, title.as_deref(), tracks.iter().copied()).expect("in order");
+        let (mut playlists, mut tracks) = (Playlists::new(workers), Tracks::new(workers));
+        self.tracks.values().for_each(|track| tracks.add(track));
+        // As layers come: not in the order of ids.
+        for (uri, title, tracks) in self.playlists.values().rev() {
+            playlists.add(uri, title.as_deref(), tracks).expect("in order");
         }
-        let restored = restored.finish().expect("all tracks are known");
+        let restored = Restored::new(self.epoch, self.next.clone(), playlists, tracks);
+        let restored = restored.expect("all tracks are known");
         assert_eq!(restored.totals(), self.totals);
         restored
     }
@@ -139,18 +141,18 @@ fn a_history_goes_on_from_any_snapshot() {
 }
 
 #[test]
-fn a_state_of_many_slices_comes_back() {
+fn a_state_of_long_playlists_comes_back() {
     let long = |n: u32| (0..3_000).map(move |i| TrackId::of(&crate::history::track((n * 37 + i) % 7_000)));
-    let mut restored = Restored::new(2, 9, vec![3, 4]);
+    let (mut playlists, mut tracks) = (Playlists::new(2), Tracks::new(2));
     (0..7_000).for_each(|n| {
-        restored.track(&TrackRecord { uri: crate::history::track(n).into(), ..TrackRecord::default() });
+        tracks.add(&TrackRecord { uri: crate::history::track(n).into(), ..TrackRecord::default() });
     });
     for n in 0..400 {
         let mut tracks: Vec<_> = if n % 3 == 0 { Vec::new() } else { long(n).collect() };
         tracks.sort_unstable();
-        restored.playlist(&crate::history::playlist(n), Some("chill"), tracks).expect("in order");
+        playlists.add(&crate::history::playlist(n), Some("chill"), &tracks).expect("in order");
     }
-    let restored = restored.finish().expect("all tracks are known");
+    let restored = Restored::new(9, vec![3, 4], playlists, tracks).expect("all tracks are known");
     let totals = restored.totals();
     let (engine, watch) = start(2, Answers::Readers(1), Some(restored));
     watch.wait(1, 4);
@@ -172,11 +174,10 @@ fn a_state_of_many_slices_comes_back() {
 
 #[test]
 fn what_is_no_state_is_refused() {
-    let mut restored = Restored::new(1, 1, vec![]);
+    let mut playlists = Playlists::new(1);
     let (a, b) = (TrackId(1), TrackId(2));
-    assert_eq!(restored.playlist("p", None, [b, a]), Err(Malformed::Disorder("p".into())));
-    assert_eq!(restored.playlist("q", None, [a, a]), Err(Malformed::Disorder("q".into())));
-    let mut restored = Restored::new(1, 1, vec![]);
-    restored.playlist("p", None, [a]).expect("in order");
-    assert_eq!(restored.finish().err(), Some(Malformed::Unknown(a)));
+    assert_eq!(playlists.add("p", None, &[b, a]), Err(Malformed::Disorder("p".into())));
+    assert_eq!(playlists.add("q", None, &[a, a]), Err(Malformed::Disorder("q".into())));
+    playlists.add("r", None, &[a]).expect("in order");
+    assert_eq!(Restored::new(1, vec![], playlists, Tracks::new(1)).err(), Some(Malformed::Unknown(a)));
 }

@@ -2,13 +2,16 @@
 //!
 //! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
 //! answered by the engine and by static arrays ([`questions`], [`csr`]); then the real server takes the same
-//! files and is watched from outside ([`server`], [`snapshots`]). [`table`] makes a page of it.
+//! files and is watched from outside ([`server`], [`snapshots`], [`kafka`]). [`table`] makes a page of it.
 
 mod corpus;
 mod csr;
+mod kafka;
 mod load;
 mod questions;
 mod server;
+#[path = "../../../connectors/tests/services/mod.rs"]
+mod services;
 mod snapshots;
 mod table;
 
@@ -21,6 +24,19 @@ use table::Table;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The engine alone, beside its references.
+    Engine,
+    /// The server on its own log.
+    Server,
+    /// What snapshots cost and save.
+    Snapshots,
+    /// The server behind Kafka.
+    Kafka,
+}
+
 /// Measures segue as a whole, beside its references.
 #[derive(Parser)]
 struct Args {
@@ -30,9 +46,9 @@ struct Args {
     /// Where the generated files and the server's data go; 35 kB a playlist, removed afterwards.
     #[arg(long)]
     scratch: Option<PathBuf>,
-    /// Only the engine, without the server around it.
-    #[arg(long)]
-    engine_only: bool,
+    /// Only these.
+    #[arg(long, value_delimiter = ',', default_value = "engine,server,snapshots,kafka")]
+    only: Vec<Part>,
     /// Also write the page to this file.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -48,12 +64,26 @@ fn main() -> anyhow::Result<()> {
     for playlists in args.playlists {
         table.size(playlists);
         let corpus = corpus::Corpus::generate(&scratch.path().join(playlists.to_string()), playlists)?;
-        let loaded = load::load(&corpus, &mut table)?;
-        questions::measure(&corpus, &loaded, &mut table)?;
-        loaded.engine.stop().map_err(anyhow::Error::msg)?;
-        drop(loaded);
-        if !args.engine_only {
-            server::measure(&corpus, scratch.path(), &mut table)?;
+        let wanted = |part| args.only.contains(&part);
+        if wanted(Part::Engine) {
+            let loaded = load::load(&corpus, &mut table)?;
+            questions::measure(&corpus, &loaded, &mut table)?;
+            loaded.engine.stop().map_err(anyhow::Error::msg)?;
+        }
+        if wanted(Part::Server) || wanted(Part::Snapshots) {
+            let folder = tempfile::tempdir_in(scratch.path())?;
+            let server = server::replayed(&corpus, folder.path(), &mut table)?;
+            if wanted(Part::Server) {
+                server::measure(&corpus, server, folder.path(), &mut table)?;
+            } else {
+                drop(server);
+            }
+            if wanted(Part::Snapshots) {
+                snapshots::measure(folder.path(), corpus.playlists, &mut table)?;
+            }
+        }
+        if wanted(Part::Kafka) {
+            kafka::measure(&corpus, scratch.path(), &mut table)?;
         }
         corpus.remove()?;
     }

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use crate::corpus::{Corpus, SEED};
 use crate::questions::until;
-use crate::snapshots;
 use crate::table::{Table, ms, quantile};
 
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -136,20 +135,30 @@ fn patiently<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>)
     anyhow::bail!("never came: {what}")
 }
 
-pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Result<()> {
-    let folder = scratch.join("server");
-    std::fs::create_dir_all(&folder)?;
-    let server = Server::start(&folder, &[])?;
-    let began = Instant::now();
+/// Sends a corpus to a server or broker.
+pub fn replay(corpus: &Corpus, to: &str, options: &[&str]) -> anyhow::Result<()> {
     let replayed = Command::new(env!("CARGO_BIN_EXE_segue"))
-        .args(["replay", "--to", &server.api])
+        .args(["replay", "--to", to])
+        .args(options)
         .arg(corpus.folder())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()?;
     anyhow::ensure!(replayed.success(), "segue replay failed");
+    Ok(())
+}
+
+/// A server on a new folder that has all of a corpus.
+pub fn replayed(corpus: &Corpus, folder: &Path, table: &mut Table) -> anyhow::Result<Server> {
+    let server = Server::start(folder, &[])?;
+    let began = Instant::now();
+    replay(corpus, &server.api, &[])?;
     table.seconds("replay over HTTP, onto the log on disk, visible", began.elapsed().as_secs_f64());
+    Ok(server)
+}
+
+pub fn measure(corpus: &Corpus, server: Server, folder: &Path, table: &mut Table) -> anyhow::Result<()> {
     let state = server.json("/v1/state")?;
     let entries = state["entries"].as_f64().context("entries")?;
     table.row("", format!("{entries} entries, {} tracks", state["tracks"]), "", "");
@@ -160,23 +169,26 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     table.bound("resident memory, with names, an entry", server.resident_bytes()? / entries, 60.0, |bytes| {
         format!("{bytes:.1} B")
     });
-    visible(corpus, &server, "event sent → visible, fsync", table)?;
+    visible(corpus, &server, "event sent → visible, fsync", 0.025, table)?;
     drop(server);
     let began = Instant::now();
     let server =
-        Server::start(&folder, &[("SEGUE__SERVER__FSYNC", "false"), ("SEGUE__SNAPSHOTS__URL", "off")])?;
+        Server::start(folder, &[("SEGUE__SERVER__FSYNC", "false"), ("SEGUE__SNAPSHOTS__URL", "off")])?;
     server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
     table.seconds("start to first answer, from the log's beginning", began.elapsed().as_secs_f64());
     table.row("", format!("{:.1} B an entry", server.resident_bytes()? / entries), "", "");
-    visible(corpus, &server, "event sent → visible, no fsync", table)?;
-    drop(server);
-    snapshots::measure(&folder, corpus.playlists, table)?;
-    Ok(std::fs::remove_dir_all(folder)?)
+    visible(corpus, &server, "event sent → visible, no fsync", 0.025, table)
 }
 
 /// Posts single events at the rate; of some, how long it takes from the moment they are due until the
 /// server says that answers include them.
-fn visible(corpus: &Corpus, server: &Server, what: &str, table: &mut Table) -> anyhow::Result<()> {
+pub fn visible(
+    corpus: &Corpus,
+    server: &Server,
+    what: &str,
+    seconds_max: f64,
+    table: &mut Table,
+) -> anyhow::Result<()> {
     let events = Edits::new(SEED, corpus.playlists).take(EVENTS as usize);
     let bodies: Vec<String> = events.map(|event| event.to_json()).collect();
     let (next, seen) = (AtomicU64::new(0), Mutex::new(Vec::new()));
@@ -207,7 +219,12 @@ fn visible(corpus: &Corpus, server: &Server, what: &str, table: &mut Table) -> a
     let took = began.elapsed().as_secs_f64();
     let processor = (server.processor_s()? - before) / took;
     let seen = seen.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
-    table.bound(&format!("{what}, p99 at {EVENTS_PER_S}/s over HTTP"), quantile(&seen, 0.99), 0.025, ms);
+    table.bound(
+        &format!("{what}, p99 at {EVENTS_PER_S}/s over HTTP"),
+        quantile(&seen, 0.99),
+        seconds_max,
+        ms,
+    );
     table.note(&format!(
         "p50 {}, p90 {}; {:.0} events/s came through; {:.0} % of a core",
         ms(quantile(&seen, 0.5)),

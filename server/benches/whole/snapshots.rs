@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::questions::until;
 use crate::server::Server;
+use crate::services::Service;
 use crate::table::{Table, ms, quantile};
 
 const QUESTIONS_PER_S: f64 = 100.0;
@@ -83,10 +84,35 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
         ms,
     );
     table.note(&format!("p50 {} (without {})", ms(quantile(&meanwhile, 0.5)), ms(quantile(&alone, 0.5))));
+    begin(folder, &[], "start to first answer, from a snapshot", entries, table)?;
+
+    let minio = Service::start("minio");
+    let names = ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP"];
+    let values = names.map(|name| minio.var(name));
+    let url = format!("s3://{}/bench", minio.var("MINIO_BUCKET"));
+    let mut variables: Vec<(&str, &str)> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
+    variables.extend([("SEGUE__SNAPSHOTS__URL", &*url), ("SEGUE__SNAPSHOTS__EVERY", "1h")]);
+    let server = Server::start(folder, &variables)?;
+    server.event()?;
     let began = Instant::now();
-    let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__EVERY", "1h")])?;
+    server.take_snapshot()?;
+    table.seconds("a whole snapshot to MinIO", began.elapsed().as_secs_f64());
+    drop(server);
+    begin(folder, &variables, "start to first answer, from a snapshot in MinIO", entries, table)
+}
+
+/// Starts a server and asks it something.
+fn begin(
+    folder: &Path,
+    variables: &[(&str, &str)],
+    what: &str,
+    entries: f64,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let server = Server::start(folder, variables)?;
     server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
-    table.seconds("start to first answer, from a snapshot", began.elapsed().as_secs_f64());
+    table.seconds(what, began.elapsed().as_secs_f64());
     table.note(&format!("{:.1} B an entry resident", server.resident_bytes()? / entries));
     Ok(())
 }
