@@ -7,6 +7,7 @@
 
 mod board;
 mod neighbours;
+mod pair;
 mod plan;
 mod playlist;
 mod popular;
@@ -21,12 +22,14 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::TrackCard;
 pub use board::{Board, Lease};
+pub use pair::Both;
 pub use plan::Desk;
 pub use round::{Hub, Local, rounds};
 pub use tally::Tally;
 
 use crate::digest::Digest;
 use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::scoring::Likeness;
 
 /// A question with a name for its answer, unique on the worker where it enters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,6 +55,13 @@ pub enum Question {
         track: TrackId,
         /// How many at the most; the setting `neighbours.keep` bounds it too.
         limit: usize,
+    },
+    /// How often do playlists that hold this track hold the other one too?
+    Pair {
+        /// This one.
+        track: TrackId,
+        /// The other.
+        with: TrackId,
     },
     /// Which tracks do most playlists hold?
     Popular {
@@ -106,6 +116,8 @@ pub enum Body {
     Track(Option<TrackAnswer>),
     /// None if there is no such track.
     Neighbours(Option<NeighboursAnswer>),
+    /// Or the track that is not there.
+    Pair(Result<Box<PairAnswer>, TrackId>),
     /// Tracks with the number of playlists that hold them, most first.
     Popular(Vec<(TrackCard, u32)>),
     /// The sums.
@@ -182,6 +194,19 @@ pub struct Neighbour {
     pub shared: u32,
     /// Estimated cosine of the two tracks' playlists: 0 to 1.
     pub similarity: f64,
+}
+
+/// Two tracks beside each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairAnswer {
+    /// The first.
+    pub track: TrackAnswer,
+    /// The other.
+    pub with: TrackAnswer,
+    /// How many playlists hold both.
+    pub both: Both,
+    /// How alike that makes them.
+    pub likeness: Likeness,
 }
 
 /// The state as a whole.

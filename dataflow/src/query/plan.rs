@@ -199,6 +199,7 @@ pub fn plan(question: Question) -> Box<dyn Plan> {
         Question::Playlist(playlist) => Box::new(super::playlist::ReadingPlaylist::new(playlist)),
         Question::Track(track) => Box::new(super::track::ReadingTrack(track)),
         Question::Neighbours { track, limit } => Box::new(super::neighbours::Counting::new(track, limit)),
+        Question::Pair { track, with } => Box::new(super::pair::Pairing::new(track, with)),
         Question::Popular { limit } => Box::new(super::popular::Charting::new(limit)),
         Question::State => Box::new(super::state::Totalling),
     }

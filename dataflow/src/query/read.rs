@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pair::Both;
 use super::tally::Tally;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackCard;
@@ -27,6 +28,15 @@ pub enum Read {
     Shared {
         /// Whose sample.
         track: TrackId,
+        /// How many playlists the sample has at least.
+        sample: u32,
+    },
+    /// How many of its playlists hold both tracks.
+    Both {
+        /// Whose sample.
+        track: TrackId,
+        /// The other one.
+        with: TrackId,
         /// How many playlists the sample has at least.
         sample: u32,
     },
@@ -64,6 +74,8 @@ pub enum Found {
     Votes(Vec<(TrackId, u64)>),
     /// How many playlists were counted, and in how many each track was.
     Shared(u32, Vec<(TrackId, u64)>),
+    /// How many playlists hold both tracks.
+    Both(Both),
     /// The sums.
     Totals(Totals),
     /// Tracks with the number of playlists that hold them.
@@ -87,6 +99,7 @@ impl Read {
             Read::Nearest(wanted) => Found::Nearest(wanted.run(views, epoch)),
             Read::Votes(playlists) => Found::Votes(votes(views, playlists, epoch)),
             Read::Shared { track, sample } => shared(views, *track, *sample, epoch),
+            Read::Both { track, with, sample } => Found::Both(both(views, *track, *with, *sample, epoch)),
             Read::Totals => Found::Totals(totals(views, epoch)),
             Read::Popular(limit) => Found::Popular(views.popularity.write().top(*limit, epoch)),
             Read::Cards(tracks) => {
@@ -159,10 +172,43 @@ fn votes(views: &Views, playlists: &[(PlaylistId, u64)], epoch: u64) -> Vec<(Tra
     })
 }
 
+/// The last playlist that the sample of `track` may have.
+fn last_sampled(views: &Views, track: TrackId, sample: u32, epoch: u64) -> PlaylistId {
+    let holding = views.popularity.read().of(track, epoch);
+    PlaylistId(sample::last(sample::level(holding, sample)))
+}
+
+/// Counts the playlists of two tracks, which may be one. Removals are simply subtracted.
+fn both(views: &Views, track: TrackId, with: TrackId, sample: u32, epoch: u64) -> Both {
+    const TRACK: i64 = 1;
+    const WITH: i64 = 2;
+    let mut wanted = vec![(track, TRACK), (with, WITH)];
+    if track == with {
+        wanted = vec![(track, TRACK + WITH)];
+    }
+    wanted.sort_unstable();
+    let (keys, last) = (
+        wanted.iter().map(|(track, _)| (*track, PlaylistId(u64::MAX))),
+        last_sampled(views, track, sample, epoch),
+    );
+    Tally::with(|held| {
+        views
+            .by_track
+            .updates(&keys, epoch, |i, playlist, diff| held.add(playlist.0, wanted[i].1 * i64::from(diff)));
+        let mut all = Both::default();
+        for (playlist, held) in held.iter() {
+            let (both, sampled) = (held as i64 == TRACK + WITH, PlaylistId(playlist) <= last);
+            all.shared += u32::from(both);
+            all.sample_shared += u32::from(both && sampled);
+            all.sample += u32::from(held as i64 & TRACK > 0 && sampled);
+        }
+        all
+    })
+}
+
 /// Counts the tracks of the playlists in the sample of `track`.
 fn shared(views: &Views, track: TrackId, sample: u32, epoch: u64) -> Found {
-    let holding = views.popularity.read().of(track, epoch);
-    let last = PlaylistId(sample::last(sample::level(holding, sample)));
+    let last = last_sampled(views, track, sample, epoch);
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
     let playlists: Vec<(PlaylistId, u64)> = sampled.into_iter().map(|playlist| (playlist, 1)).collect();

@@ -105,6 +105,9 @@ pub fn questions(rng: &mut ChaCha8Rng, world: World) -> Vec<Question> {
     for _ in 0..3 {
         all.push(Question::Track(any_track(rng)));
         all.push(Question::Neighbours { track: any_track(rng), limit: rng.random_range(0..30) });
+        let track = any_track(rng);
+        let with = if rng.random_bool(0.1) { track } else { any_track(rng) };
+        all.push(Question::Pair { track, with });
         let tracks = (0..rng.random_range(0..6)).map(|_| any_track(rng)).collect();
         let from_playlist = rng.random_bool(0.3);
         let title = TITLES[rng.random_range(0..TITLES.len())];

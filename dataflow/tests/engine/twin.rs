@@ -11,11 +11,11 @@ use segue_dataflow::edit::{Names, Party};
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
 use segue_dataflow::query::{
-    Body, Neighbour, NeighboursAnswer, PlaylistAnswer, Question, Recommend, Recommendations, Recommended,
-    Seeds, Source, State, TrackAnswer,
+    Body, Both, Neighbour, NeighboursAnswer, PairAnswer, PlaylistAnswer, Question, Recommend,
+    Recommendations, Recommended, Seeds, Source, State, TrackAnswer,
 };
 use segue_dataflow::sample;
-use segue_dataflow::scoring::{cosine, seed_weight, vote};
+use segue_dataflow::scoring::{Likeness, cosine, seed_weight, vote};
 use segue_dataflow::settings::Settings;
 use segue_dataflow::title;
 
@@ -187,6 +187,7 @@ impl Twin {
             Question::Neighbours { track, limit } => {
                 Body::Neighbours(self.neighbours(*track, *limit, settings))
             }
+            Question::Pair { track, with } => Body::Pair(self.pair(*track, *with, settings)),
             Question::Popular { limit } => {
                 let top = self.chart().into_iter().take(*limit);
                 Body::Popular(top.filter_map(|(t, n)| Some((self.card(t)?, n as u32))).collect())
@@ -233,6 +234,22 @@ impl Twin {
             sampled,
             track: answer,
         })
+    }
+
+    fn pair(&self, track: TrackId, with: TrackId, settings: &Settings) -> Result<Box<PairAnswer>, TrackId> {
+        let sample = self.sample(track, settings.neighbours.sample);
+        let others = self.holders(with);
+        let shared =
+            |playlists: &[PlaylistId]| playlists.iter().filter(|p| others.contains(p)).count() as u32;
+        let both = Both {
+            shared: shared(&self.holders(track)),
+            sample_shared: shared(&sample),
+            sample: sample.len() as u32,
+        };
+        let (track, with) = (self.track(track).ok_or(track)?, self.track(with).ok_or(with)?);
+        let playlists = self.playlists.len() as u32;
+        let likeness = Likeness::new(both.shared, track.playlists, with.playlists, playlists);
+        Ok(Box::new(PairAnswer { track, with, both, likeness }))
     }
 
     fn recommend(&self, wanted: &Recommend, settings: &Settings) -> Option<Recommendations> {

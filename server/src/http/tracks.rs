@@ -1,4 +1,5 @@
-//! `GET /v1/tracks/{uri}` and `…/neighbours`. The URI comes as it is, with or without escapes.
+//! `GET /v1/tracks/{uri}`, `…/neighbours` and `…/with/{uri}`. URIs come as they are, with or without escapes;
+//! one that has `/with/` in it needs them.
 
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Body, Question};
@@ -10,8 +11,11 @@ use super::{Context, Outcome, Query, decoded, ok, show};
 /// Neighbours that a request gets if it does not say.
 const NEIGHBOURS_DEFAULT: u64 = 50;
 
-/// What is known of a track, or what shares playlists with it.
+/// What is known of a track, what shares playlists with it, or how it goes with another.
 pub async fn get(context: &Context, tail: &str, query: &Query) -> Outcome {
+    if let Some((track, with)) = tail.split_once("/with/") {
+        return pair(context, &decoded(track), &decoded(with), query).await;
+    }
     match tail.strip_suffix("/neighbours") {
         Some(uri) => neighbours(context, &decoded(uri), query).await,
         None => track(context, &decoded(tail), query).await,
@@ -38,6 +42,28 @@ async fn neighbours(context: &Context, uri: &str, query: &Query) -> Outcome {
         // Counted for this answer, so the graph is as fresh as the answer.
         "graph": {"epoch": answer.as_of},
         "neighbours": show::neighbours(&found.neighbours),
+    });
+    ok(answer.as_of, body)
+}
+
+async fn pair(context: &Context, uri: &str, with: &str, query: &Query) -> Outcome {
+    query.only(&[])?;
+    let (track, other) = (TrackId::of(uri), TrackId::of(with));
+    let answer = context.ask("pair", Question::Pair { track, with: other }).await?;
+    let found = match answer.body {
+        Body::Pair(Ok(found)) => found,
+        Body::Pair(Err(absent)) => {
+            return Err(Problem::unknown("track", if absent == track { uri } else { with }));
+        }
+        _ => return Err(Problem::later("no_answer", "the engine gave no pair")),
+    };
+    let body = json!({
+        "track": show::Track::new(&found.track.track),
+        "playlists": found.track.playlists,
+        "with": {"track": show::Track::new(&found.with.track), "playlists": found.with.playlists},
+        "shared": found.both.shared,
+        "sample": {"shared": found.both.sample_shared, "of": found.both.sample},
+        "similarity": found.likeness,
     });
     ok(answer.as_of, body)
 }

@@ -45,6 +45,19 @@ fn what_every_route_answers() {
     assert_eq!(beside["neighbours"].as_array().unwrap().len(), 2);
     assert!(beside["graph"]["epoch"].is_u64());
 
+    let pair = server.get("/v1/tracks/s:track:1/with/s:track:2").body;
+    assert_eq!(
+        (&pair["playlists"], &pair["with"]["playlists"], &pair["shared"]),
+        (&json!(3), &json!(2), &json!(2))
+    );
+    assert_eq!(
+        (&pair["track"]["name"], &pair["with"]["track"]["name"]),
+        (&json!("Track 1"), &json!("Track 2"))
+    );
+    assert_eq!(pair["sample"], json!({"shared": 2, "of": 3}));
+    let cosine = 2.0 / 6.0_f64.sqrt();
+    assert_eq!(pair["similarity"], json!({"cosine": cosine, "jaccard": 2.0 / 3.0, "lift": 1.0}));
+
     let playlist = server.get("/v1/playlists/p:a").body;
     assert_eq!(playlist["playlist"], json!({"uri": "p:a", "title": "Chill Hits", "entries": 3}));
     assert_eq!(playlist["tracks"].as_array().unwrap().len(), 3);
@@ -127,6 +140,9 @@ fn how_requests_are_refused() {
     for (path, status, code) in [
         ("/v1/tracks/nope", 404, "unknown_track"),
         ("/v1/tracks/nope/neighbours", 404, "unknown_track"),
+        ("/v1/tracks/s:track:1/with/nope", 404, "unknown_track"),
+        ("/v1/tracks/nope/with/s:track:1", 404, "unknown_track"),
+        ("/v1/tracks/s:track:1/with/s:track:2?limit=1", 400, "unknown_parameter"),
         ("/v1/playlists/nope", 404, "unknown_playlist"),
         ("/v1/playlists/nope/recommendations", 404, "unknown_playlist"),
         ("/v1/nothing", 404, "unknown_route"),
@@ -195,4 +211,7 @@ fn request_ids_and_the_methods_a_path_takes() {
     assert_eq!(server.get("/v1/playlists/p/q%20r/%C3%BC%3F").body["playlist"]["uri"], "p/q r/ü?");
     assert_eq!(server.get("/v1/tracks/http://x/y%231").body["playlists"], 1);
     assert_eq!(server.get("/v1/tracks/http%3A%2F%2Fx%2Fy%231/neighbours").body["playlists"], 1);
+    let absent = server.get("/v1/tracks/http://x/y%231/with/a/b%2Fwith%2Fc").body;
+    assert!(absent["detail"].as_str().unwrap().contains("a/b/with/c"), "{absent}");
+    assert_eq!(server.get("/v1/tracks/http://x/y%231/with/http:%2F%2Fx%2Fy%231").body["shared"], 1);
 }

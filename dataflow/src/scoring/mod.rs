@@ -3,6 +3,10 @@
 //! Integers, because their sums do not depend on the order: the same state and query give the same answer
 //! on any number of workers. Ties go to the smaller id.
 
+mod likeness;
+
+pub use likeness::Likeness;
+
 /// One unit of a seed's weight: weights are stored as multiples of 2^-16.
 const WEIGHT_ONE: f64 = 65_536.0;
 
