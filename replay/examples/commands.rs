@@ -16,8 +16,8 @@ enum Command {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let never = AtomicBool::new(false);
     match Command::parse() {
-        Command::Replay(args) => drop(args.run(&never)?),
-        Command::Generate(args) => drop(args.run(&never)?),
+        Command::Replay(args) => println!("{}", serde_json::to_string(&args.run(&never)?)?),
+        Command::Generate(args) => println!("{}", serde_json::to_string(&args.run(&never)?)?),
     }
     Ok(())
 }

@@ -167,9 +167,6 @@ impl ReplayArgs {
                 .say(&format_args!("{playlists} playlists, {rows} rows, {without} of them without a track"));
         }
         progress.say(&outcome);
-        if self.json {
-            println!("{}", serde_json::json!(outcome));
-        }
         Ok(outcome)
     }
 }
@@ -195,9 +192,6 @@ impl GenerateArgs {
         }
         .write(&self.out, interrupted)?;
         eprintln!("{written}");
-        if self.json {
-            println!("{}", serde_json::json!(written));
-        }
         Ok(written)
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use segue_replay::cli::{GenerateArgs, ReplayArgs};
+use segue_replay::evaluate::EvaluateArgs;
 
 use crate::config::{Config, Error, Layer, Loaded, load};
 use crate::demo::DemoArgs;
@@ -43,6 +44,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Make up a data set.
     Generate(GenerateArgs),
+    /// Measure recommendations on playlists that are held out, beside plain methods.
+    Evaluate(EvaluateCommand),
     /// Look at what was refused, and why, while the server runs or not; send it again.
     DeadLetters(DeadLettersCommand),
     /// Take a snapshot, list those there are, check one, copy one to plain files.
@@ -70,6 +73,15 @@ pub struct ServeArgs {
     /// Write the addresses to this file, as JSON {"api","admin"}, once they are open.
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Measure recommendations.
+#[derive(Args, Debug)]
+pub struct EvaluateCommand {
+    #[command(flatten)]
+    pub args: EvaluateArgs,
+    #[command(flatten)]
+    pub source: ConfigArgs,
 }
 
 /// Where configuration is from.
@@ -297,7 +309,8 @@ mod tests {
         let lines = blocks
             .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<String>>());
         let words = |line: String| {
-            let line = line.split(" #").next().unwrap_or_default().trim_end_matches(" &").to_owned();
+            let end = [" #", " | ", " > "].into_iter().filter_map(|end| line.find(end)).min();
+            let line = line[..end.unwrap_or(line.len())].trim_end_matches(" &").to_owned();
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
             let at = words.iter().position(|word| word == "segue")?;
             words[..at].iter().all(|word| word.contains('=')).then(|| words[at..].to_vec())
@@ -307,7 +320,11 @@ mod tests {
 
     #[test]
     fn every_command_in_the_documents_is_one() {
-        let pages = [include_str!("../../README.md"), include_str!("../../docs/snapshots.md")];
+        let pages = [
+            include_str!("../../README.md"),
+            include_str!("../../docs/snapshots.md"),
+            include_str!("../../docs/evaluate.md"),
+        ];
         let all: Vec<_> = pages.into_iter().flat_map(commands).collect();
         assert!(all.len() >= 12, "{all:?}");
         for words in all {

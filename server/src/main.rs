@@ -29,7 +29,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Parser;
 use cli::{
-    Cli, Command, ConfigCommand, DeadLettersCommand, DeadLettersSubcommand, LogFormat, SnapshotCommand,
+    Cli, Command, ConfigCommand, DeadLettersCommand, DeadLettersSubcommand, EvaluateCommand, LogFormat,
+    SnapshotCommand,
 };
 use config::Config;
 use demo::DemoArgs;
@@ -55,7 +56,10 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("segue: {error:#}");
             let wrong_use = error.downcast_ref::<config::Error>().is_some()
-                || error.downcast_ref::<segue_replay::cli::ReplayError>().is_some_and(|e| e.is_wrong_use());
+                || error.downcast_ref::<segue_replay::cli::ReplayError>().is_some_and(|e| e.is_wrong_use())
+                || error
+                    .downcast_ref::<segue_replay::evaluate::EvaluateError>()
+                    .is_some_and(|e| e.is_wrong_use());
             ExitCode::from(if wrong_use { WRONG_USE } else { FAILED })
         }
     }
@@ -85,6 +89,11 @@ fn run(command: Command) -> anyhow::Result<u8> {
                 print(&serde_json::to_string(&written)?)?;
             }
             Ok(if written.interrupted { FAILED } else { DONE })
+        }
+        Command::Evaluate(EvaluateCommand { args, source }) => {
+            let report = args.run(source.load(Vec::new())?.0.settings())?;
+            print(&if args.json { serde_json::to_string(&report)? } else { report.to_string() })?;
+            Ok(DONE)
         }
         Command::DeadLetters(DeadLettersCommand { command, bare }) => {
             let done = match command.unwrap_or(DeadLettersSubcommand::List(bare)) {

@@ -13,7 +13,6 @@ use segue_connectors::kafka::dead_letters::DeadLetterTopic;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
 use segue_dataflow::query::{Answer, Question};
-use segue_dataflow::settings::Settings;
 use segue_dataflow::workers::{Answers, AskError, Engine, Observer, Options, Progress};
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -157,7 +156,7 @@ impl Service {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
             heartbeat: HEARTBEAT,
-            settings: Settings { recommend: config.recommend, neighbours: config.neighbours },
+            settings: config.settings(),
             answers: Answers::Readers(config.dataflow.readers),
         };
         let mut store = recovery::open(&config)?;

@@ -7,10 +7,10 @@
 use rustc_hash::FxHashMap;
 use segue_dataflow::event::{Change, Event, Track};
 
-use super::dice::Dice;
 use super::playlist::fitting_title;
 use super::world::{Taste, TrackNo};
 use super::{Playlist, Playlists};
+use crate::dice::Dice;
 
 /// The first edit: 2018-01-01.
 const START_MS: i64 = 1_514_764_800_000;

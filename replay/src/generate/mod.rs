@@ -6,7 +6,6 @@
 //! plays one or two genres, of each mostly one scene, and its title fits.
 
 mod curve;
-mod dice;
 mod edits;
 mod genres;
 mod names;

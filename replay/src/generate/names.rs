@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 use segue_dataflow::event::{Named, Track};
 
-use super::dice::scatter;
 use super::genres::GENRES;
 use super::words::{ADJECTIVES, FIRST_SYLLABLES, LAST_SYLLABLES, NOUNS, TITLE_AFTER, TITLE_BEFORE, VERBS};
 use super::world::{ArtistNo, TrackNo};
+use crate::dice::scatter;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

@@ -6,10 +6,10 @@ use rustc_hash::FxHashSet;
 use segue_dataflow::event::TRACKS_MAX;
 
 use super::curve::{length, title_rank};
-use super::dice::{Dice, scatter};
 use super::genres::GENRES;
 use super::names::title;
 use super::world::{Taste, TrackNo, World};
+use crate::dice::{Dice, scatter};
 use crate::source::{Describer, Sink};
 
 /// 2010-06-01 and 2017-11-01, between which the playlists were last changed, in days since 1970.

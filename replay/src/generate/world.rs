@@ -9,8 +9,8 @@
 //! - Beyond the best known of a genre, tracks belong to one of its [`SCENES`] scenes, rank modulo scenes.
 
 use super::curve::Curve;
-use super::dice::{Dice, scatter, unit};
 use super::genres::GENRES;
+use crate::dice::{Dice, scatter, unit};
 
 /// So many tracks are hits.
 pub const HITS: u32 = 256;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 pub use layers::{Error, Layer, Loaded, load, shown};
-use segue_dataflow::settings::{Neighbours, Recommend};
+use segue_dataflow::settings::{Neighbours, Recommend, Settings};
 use serde::{Deserialize, Serialize};
 
 /// All of it.
@@ -191,6 +191,11 @@ impl Default for Limits {
 }
 
 impl Config {
+    /// The knobs of the engine.
+    pub fn settings(&self) -> Settings {
+        Settings { recommend: self.recommend, neighbours: self.neighbours }
+    }
+
     /// What cannot be said by types: ranges.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod broker;
 mod collisions;
 mod crashes;
 mod dead_letters;
+mod evaluate;
 mod events;
 mod front;
 mod harness;
