@@ -18,12 +18,13 @@ use crate::apply::apply;
 use crate::catalogue::{catalogue, popularity};
 use crate::edit::Edit;
 use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::neighbours::{Graph, GraphStep, Rows, neighbours};
 use crate::query::{Answer, Board, Desk, Hub, Local, Query, rounds};
 use crate::settings::Settings;
 use crate::views::batch::Batch;
 use crate::views::beginning::Beginning;
 use crate::views::trace::Trace;
-use crate::views::{Books, Live, Views};
+use crate::views::{Books, Live, Shared, Views};
 
 /// Told of an event (its position on the log) that names an id another string has already, and why.
 pub type Refused = Rc<dyn Fn(u64, String)>;
@@ -38,6 +39,8 @@ pub struct Dataflow {
     probe: ProbeHandle<u64>,
     desk: Local<Desk>,
     hub: Local<Hub>,
+    /// None if there is none.
+    graph: Option<Local<Graph>>,
 }
 
 impl Dataflow {
@@ -57,10 +60,12 @@ impl Dataflow {
         let mut queries = asked.then(Input::new);
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let mut share = board.share(index);
-        let hub = worker.dataflow::<u64, _, _>(|scope| {
+        let (hub, graph) = worker.dataflow::<u64, _, _>(|scope| {
             let (cards, begun) = (std::mem::take(&mut share.cards), share.by_track.take());
             let applied = apply(edits.to_stream(scope), Rc::clone(refused), share);
             let (cards, counts) = catalogue(applied.notes, Rc::clone(refused), cards);
+            let (batches, own_counts, rows) =
+                (applied.by_playlist.stream.clone(), counts.clone(), Shared::<Rows>::default());
             let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
             let counted = popularity(counts, applied.counts, Arc::clone(&counts_here), firsts);
 
@@ -85,16 +90,30 @@ impl Dataflow {
                 by_track: Trace::new(by_track.trace),
                 by_title: Trace::new(by_title.trace),
                 popularity: counts_here,
-                books: Books { playlists: applied.playlists, cards, totals: applied.totals },
+                books: Books {
+                    playlists: applied.playlists,
+                    cards,
+                    totals: applied.totals,
+                    rows: Arc::clone(&rows),
+                },
+                graph: 0,
             };
             let hub = Rc::new(RefCell::new(Hub::new(live, Arc::clone(board), index)));
             if let Some(queries) = &mut queries {
                 rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);
             }
+            let rules = settings.neighbours;
+            let graph = (rules.keep > 0).then(|| {
+                let stats = Arc::clone(&board.graph);
+                let graph = Graph::new(rules, board.begin(), (home, peers), rows, stats);
+                let graph = Rc::new(RefCell::new(graph));
+                neighbours(&batches, own_counts, complete.clone(), &graph, &hub);
+                graph
+            });
             complete.probe_with(&probe);
-            hub
+            (hub, graph)
         });
-        Dataflow { edits, queries, probe, desk, hub }
+        Dataflow { edits, queries, probe, desk, hub, graph }
     }
 
     /// The epoch that is open: what is fed now belongs to it.
@@ -133,6 +152,15 @@ impl Dataflow {
     /// [`Board::show`].
     pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
         self.hub.borrow_mut().show(epoch, tell);
+    }
+
+    /// Shows the steps of the graph that have ended through `epoch`, which must have been [shown](Self::show):
+    /// see [`Board::step`].
+    pub fn show_graph(&mut self, epoch: u64, mut tell: impl FnMut(GraphStep)) {
+        let Some(graph) = &self.graph else { return };
+        while let Some((step, changed)) = graph.borrow_mut().take_step(epoch) {
+            self.hub.borrow_mut().step(step, changed, &mut tell);
+        }
     }
 
     /// Looks at the views, for tests and measurements.

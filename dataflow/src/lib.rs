@@ -4,7 +4,7 @@
 //! [`ids`] (hashed names of things), [`event`] (what arrives on the log), [`edit`] (the form that travels
 //! through the dataflow), [`apply`] (edits become changes of playlists), [`catalogue`] (and of tracks),
 //! [`views`] (what they add up to), [`query`] (how questions are answered from the views, with [`sample`]
-//! and [`scoring`]), [`engine`] (all of it as one dataflow), [`workers`] (the threads it runs on), [`snapshot`] (copies of the
+//! and [`scoring`]), [`neighbours`] (which tracks share playlists, kept up to date), [`engine`] (all of it as one dataflow), [`workers`] (the threads it runs on), [`snapshot`] (copies of the
 //! state, and how to go on from one).
 //!
 //! This crate does no I/O and knows no clock: bytes and time are handed in.
@@ -16,6 +16,7 @@ pub mod edit;
 pub mod engine;
 pub mod event;
 pub mod ids;
+pub mod neighbours;
 pub mod query;
 pub mod sample;
 pub mod scoring;

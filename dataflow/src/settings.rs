@@ -29,8 +29,16 @@ pub struct Recommend {
 pub struct Neighbours {
     /// Playlists of a track that are counted, at least; at most twice as many are.
     pub sample: u32,
-    /// Neighbours that a track has at the most.
+    /// Neighbours that a track has at the most in the graph, which needs 25 bytes for each. With 0 there is no
+    /// graph: all neighbours are counted when asked for.
     pub keep: u32,
+    /// Playlists that hold a track, at least, for it to have a row in the graph. To count the neighbours of the
+    /// others when asked for is cheap.
+    pub min_support: u32,
+    /// The graph is exact as-of the multiples of so many milliseconds: longer is cheaper, and staler.
+    pub grid_ms: u64,
+    /// Changes of entries in that time that are a burst: cheaper to count all rows anew, once it is over.
+    pub burst: u32,
 }
 
 impl Default for Recommend {
@@ -41,6 +49,6 @@ impl Default for Recommend {
 
 impl Default for Neighbours {
     fn default() -> Self {
-        Neighbours { sample: 500, keep: 100 }
+        Neighbours { sample: 500, keep: 0, min_support: 50, grid_ms: 100, burst: 20_000 }
     }
 }

@@ -5,11 +5,13 @@
 //! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::plan::{Here, Next, Start, plan};
 use super::{Answer, Question};
+use crate::neighbours::{Changed, GraphStep, Stats};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Share};
 use crate::views::popularity::Popularity;
@@ -19,6 +21,8 @@ use crate::views::{Shared, Views};
 pub struct Board {
     /// One for all of them.
     pub popularity: Shared<Popularity>,
+    /// What their graph has done.
+    pub graph: Arc<Stats>,
     settings: Settings,
     state: Mutex<State>,
     news: Condvar,
@@ -26,8 +30,10 @@ pub struct Board {
 
 struct State {
     workers: Vec<Worker>,
-    /// How many readers there are, by the epoch they read.
-    leases: BTreeMap<u64, usize>,
+    /// How many readers there are, by the epoch they read; with the oldest step of the graph that one reads.
+    leases: BTreeMap<u64, (usize, u64)>,
+    /// Steps of the graph that some worker has ended and some have not, with what they changed.
+    steps: BTreeMap<u64, GraphStep>,
     /// By the epoch in which it was fed: by partition of the log, the next offset.
     fed: BTreeMap<u64, Vec<u64>>,
     told: u64,
@@ -43,6 +49,8 @@ struct Worker {
     shown: Option<(u64, Views)>,
     /// It will not read before this epoch itself.
     since: u64,
+    /// The newest step of the graph that it knows to have ended.
+    graph: u64,
 }
 
 /// The views of all workers, readable as-of one epoch as long as this lives.
@@ -60,13 +68,15 @@ impl Board {
         let state = State {
             workers: vec![Worker::default(); workers],
             leases: BTreeMap::new(),
+            steps: BTreeMap::new(),
             fed: BTreeMap::new(),
             told: 0,
             closed: false,
             begin: 0,
             shares: Vec::new(),
         };
-        Board { popularity: Shared::default(), settings, state: Mutex::new(state), news: Condvar::new() }
+        let (popularity, graph) = Default::default();
+        Board { popularity, graph, settings, state: Mutex::new(state), news: Condvar::new() }
     }
 
     /// Has a state that the workers go on from. To be called before they start.
@@ -115,6 +125,33 @@ impl Board {
         state.leases.keys().next().map_or(newest, |oldest| newest.min(*oldest))
     }
 
+    /// Worker `index` knows that a step of the graph has ended, and what it has changed there. `tell` hears of
+    /// each step that all workers know of, in order. Gives the step before which no reader looks any more.
+    pub(crate) fn step(
+        &self,
+        index: usize,
+        epoch: u64,
+        changed: Vec<Changed>,
+        mut tell: impl FnMut(GraphStep),
+    ) -> u64 {
+        let mut state = self.state.lock();
+        if let Some(worker) = state.workers.get_mut(index) {
+            worker.graph = epoch;
+        }
+        let step = state.steps.entry(epoch).or_insert_with(|| GraphStep { epoch, rows: Vec::new() });
+        step.add(changed);
+        let newest = state.graph();
+        while let Some(step) = state.steps.first_entry().filter(|step| *step.key() <= newest) {
+            tell(step.remove());
+        }
+        state.leases.values().map(|(_, graph)| *graph).min().map_or(newest, |oldest| oldest.min(newest))
+    }
+
+    /// The newest step of the graph that answers have.
+    pub fn graph_epoch(&self) -> u64 {
+        self.state.lock().graph()
+    }
+
     /// Worker `index` will not read before `since` any more.
     pub fn hold(&self, index: usize, since: u64) {
         let mut state = self.state.lock();
@@ -147,8 +184,9 @@ impl Board {
             let shown = state.workers.iter().filter_map(|worker| Some(worker.shown.as_ref()?.1.clone()));
             let shown: Vec<Views> = shown.collect();
             if let (Some(as_of), Some(views)) = (state.newest(), Views::of_all(&shown)) {
-                *state.leases.entry(as_of).or_default() += 1;
-                let next = state.next(as_of);
+                let graph = state.graph();
+                state.leases.entry(as_of).or_insert((0, graph)).0 += 1;
+                let (next, views) = (state.next(as_of), Views { graph, ..views });
                 return Some(Lease { board: self, as_of, next, views });
             }
             self.news.wait(&mut state);
@@ -166,6 +204,11 @@ impl State {
     fn newest(&self) -> Option<u64> {
         let through = self.workers.iter().map(|worker| worker.shown.as_ref().map(|(through, _)| *through));
         through.min().flatten()
+    }
+
+    /// The newest step of the graph that all workers know to have ended.
+    fn graph(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.graph).min().unwrap_or(0)
     }
 
     fn next(&self, epoch: u64) -> Vec<u64> {
@@ -207,7 +250,7 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut state = self.board.state.lock();
-        if let Some(readers) = state.leases.get_mut(&self.as_of) {
+        if let Some((readers, _)) = state.leases.get_mut(&self.as_of) {
             *readers -= 1;
             if *readers == 0 {
                 state.leases.remove(&self.as_of);

@@ -24,6 +24,7 @@ pub use crate::catalogue::TrackCard;
 pub use board::{Board, Lease};
 pub use pair::Both;
 pub use plan::Desk;
+pub(crate) use read::{LOCKED, counted};
 pub use round::{Hub, Local, rounds};
 pub use tally::Tally;
 
@@ -181,6 +182,9 @@ pub struct NeighboursAnswer {
     pub track: TrackAnswer,
     /// How many of its playlists were counted; all of them where that is how many there are.
     pub sampled: u32,
+    /// If they are from the track's row in the graph: the epoch as-of which it is exact. Else they were counted
+    /// for this answer.
+    pub graph: Option<u64>,
     /// Most shared first, ties by id.
     pub neighbours: Vec<Neighbour>,
 }

@@ -13,7 +13,7 @@ use crate::views::Views;
 
 /// Look-ups that are made under one lock. While a worker waits to write, other readers wait behind it: nobody
 /// may hold a lock for long.
-const LOCKED: usize = 256;
+pub(crate) const LOCKED: usize = 256;
 
 /// What one worker is asked to read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub enum Read {
     Nearest(Nearest),
     /// The tracks of these playlists (ascending, all living there), each with its playlists' votes.
     Votes(Vec<(PlaylistId, u64)>),
+    /// The row of a track that lives there.
+    Row(TrackId),
     /// How many of its playlists in the track's sample hold each other track.
     Shared {
         /// Whose sample.
@@ -72,6 +74,8 @@ pub enum Found {
     Nearest(Vec<(PlaylistId, u64)>),
     /// Tracks with the sum of their votes.
     Votes(Vec<(TrackId, u64)>),
+    /// The row, if there is one.
+    Row(Option<FoundRow>),
     /// How many playlists were counted, and in how many each track was.
     Shared(u32, Vec<(TrackId, u64)>),
     /// How many playlists hold both tracks.
@@ -82,6 +86,17 @@ pub enum Found {
     Popular(Vec<(TrackId, u32)>),
     /// Such of the tracks as are there, with the number of playlists that hold them.
     Cards(Vec<(TrackId, TrackCard, u32)>),
+}
+
+/// A row of the graph.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FoundRow {
+    /// The epoch as-of which it is exact.
+    pub epoch: u64,
+    /// How many playlists were counted.
+    pub sampled: u32,
+    /// The neighbours with how many each shares, best first.
+    pub neighbours: Vec<(TrackId, u64)>,
 }
 
 impl Read {
@@ -98,7 +113,12 @@ impl Read {
             ),
             Read::Nearest(wanted) => Found::Nearest(wanted.run(views, epoch)),
             Read::Votes(playlists) => Found::Votes(votes(views, playlists, epoch)),
-            Read::Shared { track, sample } => shared(views, *track, *sample, epoch),
+            Read::Row(track) => Found::Row(row(views, *track, epoch)),
+            Read::Shared { track, sample } => {
+                let last = last_sampled(views, *track, *sample, epoch);
+                let (sampled, shared) = counted(views, *track, last, epoch);
+                Found::Shared(sampled, shared)
+            }
             Read::Both { track, with, sample } => Found::Both(both(views, *track, *with, *sample, epoch)),
             Read::Totals => Found::Totals(totals(views, epoch)),
             Read::Popular(limit) => Found::Popular(views.popularity.write().top(*limit, epoch)),
@@ -206,13 +226,25 @@ fn both(views: &Views, track: TrackId, with: TrackId, sample: u32, epoch: u64) -
     })
 }
 
-/// Counts the tracks of the playlists in the sample of `track`.
-fn shared(views: &Views, track: TrackId, sample: u32, epoch: u64) -> Found {
-    let last = last_sampled(views, track, sample, epoch);
+/// The row of a track. A step of the graph that has ended may be newer than the question.
+fn row(views: &Views, track: TrackId, as_of: u64) -> Option<FoundRow> {
+    let epoch = Some(views.graph).filter(|epoch| *epoch <= as_of)?;
+    let row = views.owner(track).rows.read().get(&track, epoch).cloned()?;
+    let neighbours = row.neighbours().map(|(other, shared)| (other, shared.into())).collect();
+    Some(FoundRow { epoch, sampled: row.sampled(), neighbours })
+}
+
+/// How many of the track's playlists up to `last` there are, and how many of them hold each other track.
+pub(crate) fn counted(
+    views: &Views,
+    track: TrackId,
+    last: PlaylistId,
+    epoch: u64,
+) -> (u32, Vec<(TrackId, u64)>) {
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
     let playlists: Vec<(PlaylistId, u64)> = sampled.into_iter().map(|playlist| (playlist, 1)).collect();
     let mut counts = votes(views, &playlists, epoch);
     counts.retain(|(other, _)| *other != track);
-    Found::Shared(playlists.len() as u32, counts)
+    (playlists.len() as u32, counts)
 }

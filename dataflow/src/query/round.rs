@@ -17,6 +17,7 @@ use timely::dataflow::operators::generic::Operator;
 use super::Query;
 use super::board::Board;
 use super::plan::{Ask, Desk, Reply};
+use crate::neighbours::{Changed, GraphStep};
 use crate::views::{Live, Views};
 
 /// What operators on one worker share.
@@ -51,8 +52,15 @@ impl Hub {
     }
 
     /// Looks at what is there now.
-    fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         self.views = self.live.refresh();
+    }
+
+    /// A step of the graph has ended on all workers: see [`Board::step`].
+    pub(crate) fn step(&mut self, epoch: u64, changed: Vec<Changed>, tell: impl FnMut(GraphStep)) {
+        (self.live.graph, self.views.graph) = (epoch, epoch);
+        let since = self.board.step(self.index, epoch, changed, tell);
+        self.live.books.rows.write().forget_before(since);
     }
 
     /// Shows what is complete through `epoch` to readers outside the dataflow: see [`Board::show`].
@@ -63,13 +71,13 @@ impl Hub {
     }
 
     /// One more reader, with its number.
-    fn reader(&mut self) -> usize {
+    pub(crate) fn reader(&mut self) -> usize {
         self.held.push(Some(0));
         self.held.len() - 1
     }
 
     /// Reader number `reader` will not read before `epoch` any more, or (none) never again.
-    fn hold(&mut self, reader: usize, epoch: Option<u64>) {
+    pub(crate) fn hold(&mut self, reader: usize, epoch: Option<u64>) {
         self.held[reader] = epoch;
         self.settle();
     }

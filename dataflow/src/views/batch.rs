@@ -64,6 +64,16 @@ impl<K: Id, V: Id> Batch<K, V> {
         }
     }
 
+    /// How many updates it has.
+    pub fn updates(&self) -> usize {
+        SpineBatch::len(&*self.0)
+    }
+
+    /// The epochs of its updates, some of them twice.
+    pub fn epochs(&self) -> impl Iterator<Item = u64> {
+        self.0.storage.upds.times.iter().copied()
+    }
+
     /// Whether both point to the same batch.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

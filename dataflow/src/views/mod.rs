@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::Cards;
 use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::neighbours::Rows;
 use book::Book;
 use popularity::Popularity;
 use trace::{Trace, View};
@@ -35,6 +36,8 @@ pub struct Views {
     pub popularity: Shared<Popularity>,
     /// What has one value a key, by owner of the key.
     pub books: Arc<[Books]>,
+    /// The step of the graph as-of which rows are to be read; 0 before the first.
+    pub graph: u64,
 }
 
 /// Views that have one value a key, of one worker.
@@ -46,18 +49,21 @@ pub struct Books {
     pub cards: Shared<Cards>,
     /// Entries, playlists and digest of this worker's playlists.
     pub totals: Shared<Book<(), Totals>>,
+    /// Track → its row in the graph, as-of a step of the graph.
+    pub rows: Shared<Rows>,
 }
 
 impl Views {
     /// The views of all workers, in their order, as one.
     pub fn of_all(workers: &[Views]) -> Option<Views> {
-        let Views { popularity, .. } = workers.first()?;
+        let Views { popularity, graph, .. } = workers.first()?;
         Some(Views {
             by_playlist: View::of_all(workers.iter().map(|views| &views.by_playlist)),
             by_track: View::of_all(workers.iter().map(|views| &views.by_track)),
             by_title: View::of_all(workers.iter().map(|views| &views.by_title)),
             popularity: Arc::clone(popularity),
             books: workers.iter().flat_map(|views| views.books.iter().cloned()).collect(),
+            graph: *graph,
         })
     }
 
@@ -82,6 +88,8 @@ pub struct Live {
     pub popularity: Shared<Popularity>,
     /// See [`Views::books`].
     pub books: Books,
+    /// See [`Views::graph`].
+    pub graph: u64,
 }
 
 impl Live {
@@ -96,10 +104,12 @@ impl Live {
             by_title: self.by_title.view().clone(),
             popularity: Arc::clone(&self.popularity),
             books: Arc::new([self.books.clone()]),
+            graph: self.graph,
         }
     }
 
-    /// Promises to read only as-of `since` or later. Popularity is not this worker's alone: it is left out.
+    /// Promises to read only as-of `since` or later. Popularity is not this worker's alone, and rows are read
+    /// as-of steps: these are left out.
     pub fn hold(&mut self, since: u64) {
         self.by_playlist.hold(since);
         self.by_track.hold(since);

@@ -72,6 +72,12 @@ impl Popularity {
         self.counts.get(&track, epoch).copied().unwrap_or(0)
     }
 
+    /// The tracks that so many playlists hold at least, as-of `epoch`; some of them twice.
+    pub fn held_by(&self, least: u32, epoch: u64) -> impl Iterator<Item = TrackId> {
+        let all = self.counts.iter().map(|(track, _)| track).chain(self.counts.changed_since(epoch));
+        all.copied().filter(move |track| self.of(*track, epoch) >= least)
+    }
+
     /// Playlists there are, as-of `epoch`.
     pub fn playlists(&self, epoch: u64) -> u32 {
         self.playlists.get(&(), epoch).copied().unwrap_or(0)

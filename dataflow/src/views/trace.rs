@@ -9,6 +9,7 @@ use differential_dataflow::ExchangeData;
 use differential_dataflow::operators::arrange::TraceAgent;
 use differential_dataflow::trace::TraceReader;
 use differential_dataflow::trace::implementations::spine_fueled;
+use smallvec::SmallVec;
 use timely::progress::Antichain;
 use timely::progress::frontier::AntichainRef;
 
@@ -134,6 +135,37 @@ impl<K: Id, V: Id> View<K, V> {
     /// A forward reading position; its keys must be asked for in ascending order.
     pub fn pass(&self) -> Pass<'_, K, V> {
         Pass { view: self, at: vec![0; self.parts.len()], heads: Vec::new() }
+    }
+
+    /// How many values two keys have in common, up to `last`. Bilinear, so batch by batch without any merge.
+    pub fn common(&self, one: K, other: K, last: V, as_of: u64) -> i32 {
+        let slices = |key: K| {
+            let parts = self.parts.iter().map(move |part| {
+                let (lo, hi) = part.values(&mut 0, &key);
+                let length = part.batch.storage.vals.vals[lo..hi].partition_point(|value| *value <= last);
+                (part, lo, lo + length)
+            });
+            parts.filter(|(_, lo, hi)| lo < hi).collect::<SmallVec<[_; 16]>>()
+        };
+        let (ours, theirs) = (slices(one), slices(other));
+        let mut sum = 0;
+        for (ours, theirs) in ours.iter().flat_map(|ours| theirs.iter().map(move |theirs| (ours, theirs))) {
+            let (short, long) =
+                if ours.2 - ours.1 < theirs.2 - theirs.1 { (ours, theirs) } else { (theirs, ours) };
+            let (part, lo, hi) = *short;
+            let (other, mut at, end) = *long;
+            let vals = &other.batch.storage.vals.vals[..end];
+            for i in lo..hi {
+                let value = part.batch.storage.vals.vals[i];
+                at = seek(vals, at, &value);
+                match vals.get(at) {
+                    Some(there) if *there == value => sum += part.diff(i, as_of) * other.diff(at, as_of),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+        }
+        sum
     }
 
     /// All updates of ascending (key, last value wanted), one forward pass over each batch, in no useful

@@ -15,6 +15,7 @@ use timely::communication::WorkerGuards;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
+use crate::neighbours::GraphStep;
 use crate::query::{Answer, Board, Question};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
@@ -61,6 +62,8 @@ pub trait Observer: Send + Sync {
     fn complete(&self, progress: &Progress);
     /// The event at this position of the log names an id that another string has.
     fn refused(&self, seq: u64, detail: String);
+    /// The graph's rows in the answers of this process are exact as-of the step's epoch from now on.
+    fn graph(&self, _step: GraphStep) {}
 }
 
 /// How far the answers are.

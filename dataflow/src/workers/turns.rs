@@ -74,6 +74,8 @@ pub struct Loop {
     closed: VecDeque<Closed>,
     /// The newest epoch that all were asked to close.
     through: u64,
+    /// The newest epoch that readers are shown.
+    shown: u64,
     in_flight: usize,
     /// "Close e", and the newest such that was heard: (time of the message, e). All move the input on to
     /// what they heard: an input left behind would keep every message's accounts open for ever.
@@ -121,6 +123,7 @@ impl Loop {
             questions: true,
             closed: VecDeque::new(),
             through: 0,
+            shown: 0,
             in_flight: 0,
             closes,
             heard,
@@ -256,9 +259,11 @@ impl Loop {
             last = self.closed.pop_front();
             self.in_flight -= last.as_ref().map_or(0, |closed| closed.entries);
         }
+        let observer = &self.observer;
         if let Some(Closed { epoch, .. }) = last {
-            let observer = &self.observer;
+            self.shown = epoch;
             self.dataflow.show(epoch, |as_of, next| observer.complete(&Progress { as_of, next }));
         }
+        self.dataflow.show_graph(self.shown, |step| observer.graph(step));
     }
 }

@@ -125,7 +125,8 @@ pub fn questions(rng: &mut ChaCha8Rng, world: World) -> Vec<Question> {
 pub fn settings(seed: u64) -> Settings {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e77);
     let recommend = RecommendKnobs { sample: 1 + rng.next_u32() % 6, nearest: 1 + rng.next_u32() % 8 };
-    let neighbours = Neighbours { sample: 1 + rng.next_u32() % 6, keep: 1 + rng.next_u32() % 20 };
+    let (sample, keep) = (1 + rng.next_u32() % 6, 1 + rng.next_u32() % 20);
+    let neighbours = Neighbours { sample, keep, ..Neighbours::default() };
     Settings { recommend, neighbours }
 }
 

@@ -2,7 +2,9 @@
 //! snapshots.
 
 mod compaction;
+mod graph;
 mod history;
+mod plain;
 mod random_histories;
 mod refusals;
 mod snapshots;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use segue_dataflow::apply::Playlist;
-use segue_dataflow::catalogue::TrackCard;
+use segue_dataflow::catalogue::{TrackCard, TrackRecord};
 use segue_dataflow::digest::Digest;
 use segue_dataflow::edit::{Names, Party};
 use segue_dataflow::event::{Change, Event, Named, Track};
@@ -16,8 +16,12 @@ use segue_dataflow::query::{
 };
 use segue_dataflow::sample;
 use segue_dataflow::scoring::{Likeness, cosine, seed_weight, vote};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Neighbours, Settings};
+use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
 use segue_dataflow::title;
+
+/// Track → how many playlists are sampled, and the neighbours with how many of them they share.
+pub type Rows = BTreeMap<TrackId, (u32, Vec<(TrackId, u32)>)>;
 
 /// All that was said, as it stands.
 #[derive(Clone, Default)]
@@ -152,6 +156,47 @@ impl Twin {
         holders
     }
 
+    /// All entries.
+    pub fn entries(&self) -> BTreeSet<(PlaylistId, TrackId)> {
+        let tracks =
+            |(id, held): (&PlaylistId, &Held)| held.tracks.iter().map(|t| (*id, *t)).collect::<Vec<_>>();
+        self.playlists.iter().flat_map(tracks).collect()
+    }
+
+    /// A state to go on from; of tracks it has no names.
+    pub fn restored(&self, workers: usize, epoch: u64) -> Restored {
+        let (mut playlists, mut tracks) = (Playlists::new(workers), Tracks::new(workers));
+        for known in self.catalogue.values() {
+            tracks.add(&TrackRecord { uri: known.uri.as_str().into(), ..TrackRecord::default() });
+        }
+        for held in self.playlists.values() {
+            let tracks: Vec<TrackId> = held.tracks.iter().copied().collect();
+            playlists.add(&held.uri, held.title.as_deref(), &tracks).expect("in order");
+        }
+        Restored::new(epoch, vec![0], playlists, tracks).expect("all tracks are known")
+    }
+
+    /// The rows of the graph.
+    pub fn rows(&self, rules: &Neighbours) -> Rows {
+        let mut holders: BTreeMap<TrackId, Vec<PlaylistId>> = BTreeMap::new();
+        self.entries().into_iter().for_each(|(p, track)| holders.entry(track).or_default().push(p));
+        holders.retain(|_, holders| holders.len() >= rules.min_support as usize);
+        let row = |(track, holders): (TrackId, Vec<PlaylistId>)| {
+            let last = sample::last(sample::level(holders.len() as u32, rules.sample));
+            let sampled: Vec<_> = holders.into_iter().filter(|playlist| playlist.0 <= last).collect();
+            let mut shared = BTreeMap::new();
+            for other in
+                sampled.iter().flat_map(|p| &self.playlists[p].tracks).filter(|other| **other != track)
+            {
+                *shared.entry(*other).or_insert(0_u64) += 1;
+            }
+            let best = ranked(shared.into_iter().filter(|(_, shared)| *shared > 1).collect());
+            let best = best.into_iter().take(rules.keep as usize).map(|(other, n)| (other, n as u32));
+            (track, (sampled.len() as u32, best.collect()))
+        };
+        holders.into_iter().map(row).collect()
+    }
+
     fn card(&self, track: TrackId) -> Option<TrackCard> {
         let known = self.catalogue.get(&track)?;
         let mut layers = [known.described.clone(), known.inline.clone()];
@@ -222,7 +267,8 @@ impl Twin {
             *shared.entry(*other).or_insert(0_u64) += 1;
         }
         let best = ranked(shared.into_iter().collect());
-        let neighbours = best.into_iter().take(limit.min(settings.neighbours.keep as usize));
+        let keep = Some(settings.neighbours.keep as usize).filter(|keep| *keep > 0);
+        let neighbours = best.into_iter().take(keep.map_or(limit, |keep| limit.min(keep)));
         let sampled = sampled.len() as u32;
         let neighbour = |(other, shared): (TrackId, u64)| {
             let (shared, holding) = (shared as u32, self.holders(other).len() as u32);
@@ -232,6 +278,7 @@ impl Twin {
         Some(NeighboursAnswer {
             neighbours: neighbours.filter_map(neighbour).collect(),
             sampled,
+            graph: None,
             track: answer,
         })
     }

@@ -201,7 +201,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 14] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 17] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -210,8 +210,11 @@ impl Config {
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
             ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
             ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),
-            ("neighbours.sample", self.neighbours.sample.into(), 1..=100_000),
-            ("neighbours.keep", self.neighbours.keep.into(), 1..=1_000),
+            ("neighbours.sample", self.neighbours.sample.into(), 1..=30_000),
+            ("neighbours.keep", self.neighbours.keep.into(), 0..=1_000),
+            ("neighbours.min_support", self.neighbours.min_support.into(), 2..=1_000_000),
+            ("neighbours.grid_ms", self.neighbours.grid_ms, 1..=60_000),
+            ("neighbours.burst", self.neighbours.burst.into(), 1_000..=10_000_000),
             ("limits.events", self.limits.events as u64, 1..=10_000_000),
             ("limits.body_ms", self.limits.body_ms, 1..=3_600_000),
             ("limits.appends", self.limits.appends as u64, 1..=512),

@@ -39,8 +39,8 @@ async fn neighbours(context: &Context, uri: &str, query: &Query) -> Outcome {
         "track": show::Track::new(&found.track.track),
         "playlists": found.track.playlists,
         "sampled": found.sampled,
-        // Counted for this answer, so the graph is as fresh as the answer.
-        "graph": {"epoch": answer.as_of},
+        // Without a row it was counted for this answer.
+        "graph": {"epoch": found.graph.unwrap_or(answer.as_of)},
         "neighbours": show::neighbours(&found.neighbours),
     });
     ok(answer.as_of, body)
