@@ -49,4 +49,7 @@ soak: ## The long runs: many seeds, many kills, an hour's worth of edits
 	@scripts/setup tests
 	SEGUE_SOAK=1 $(CARGO) test --release --workspace -- --nocapture
 
-.PHONY: help setup demo build test lint services services-down deny bench soak
+miri: ## The module with `unsafe` in it, under Miri (nightly Rust with the component miri)
+	MIRIFLAGS=-Zmiri-tree-borrows $(CARGO) +nightly miri test -p segue-connectors --lib warm_image
+
+.PHONY: help setup demo build test lint services services-down deny bench soak miri

@@ -9,6 +9,8 @@
 //!
 //! This crate does no I/O and knows no clock: bytes and time are handed in.
 
+#![forbid(unsafe_code)]
+
 pub mod apply;
 pub mod catalogue;
 pub mod digest;

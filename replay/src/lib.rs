@@ -8,6 +8,8 @@
 //! All but `evaluate` streams: no memory grows with the length of a data set, but for a set of eight-byte ids of
 //! the tracks described.
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 mod dice;
 pub mod evaluate;

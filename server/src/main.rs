@@ -2,6 +2,8 @@
 //! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
+#![forbid(unsafe_code)]
+
 mod admin;
 mod breaker;
 mod cli;

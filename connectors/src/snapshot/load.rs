@@ -6,8 +6,9 @@ use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
 
 use super::table::FileRows;
+use super::warm_image::stamp;
 use super::write::hash;
-use super::{Error, Layer, Manifest, Object, Store, TableName, schema};
+use super::{Error, Image, Layer, Manifest, Object, Store, TableName, schema};
 
 impl Store {
     /// The state that a manifest describes, for so many workers.
@@ -34,6 +35,17 @@ impl Store {
             return Err(Error::corrupt(&name, &detail));
         }
         Ok(restored)
+    }
+
+    /// Reads a snapshot as [`Store::load`] does without images, and then the images: all must be as the manifest
+    /// says.
+    ///
+    /// # Errors
+    /// Those of [`Store::load`].
+    pub fn verify(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.without_images().load(manifest, 1)?;
+        let mut images = manifest.objects().filter_map(|object| object.image.as_ref());
+        images.try_for_each(|image| self.checked(&image.path, image.bytes, &image.sha256).map(drop))
     }
 
     fn load_playlists(&self, manifest: &Manifest, workers: usize) -> Result<Playlists, Error> {
@@ -123,19 +135,42 @@ impl Store {
         }
     }
 
-    /// The bytes of an object, if they are what the manifest says.
-    fn object(&self, object: &Object) -> Result<Bytes, Error> {
-        let path = &object.path;
+    /// The rows of an object: of its image if it has one that fits, else of the file itself.
+    fn rows(&self, object: &Object) -> Result<FileRows, Error> {
+        let image = object.image.as_ref().filter(|_| self.images).map(|image| self.image(object, image));
+        match image {
+            Some(Ok(rows)) => return Ok(rows),
+            Some(Err(error)) => tracing::warn!("{error}; the Parquet file is read instead"),
+            None => {}
+        }
+        let bytes = self.checked(&object.path, object.bytes, &object.sha256)?;
+        let wrong = |e| Error::corrupt(&object.path, &e);
+        FileRows::new(bytes, &object.table.schema().map_err(wrong)?).map_err(wrong)
+    }
+
+    fn image(&self, object: &Object, image: &Image) -> Result<FileRows, Error> {
+        let Image { path, bytes, sha256, .. } = image;
+        if image.stamp != stamp() {
+            let detail = format!("it is of another build: {}, this is {}", image.stamp, stamp());
+            return Err(Error::corrupt(path, &detail));
+        }
+        let bytes = self.checked(path, *bytes, sha256)?;
+        FileRows::of_image(&bytes, &object.table.columns())
+            .ok_or_else(|| Error::corrupt(path, &"it is no image of such a table"))
+    }
+
+    /// The bytes of an object, if there are so many with this hash.
+    fn checked(&self, path: &str, length: u64, sha256: &str) -> Result<Bytes, Error> {
         let bytes = self.get(path).map_err(|error| match error {
             object_store::Error::NotFound { .. } => Error::corrupt(path, &"it is missing"),
             error => Error::store(format!("reading {path}"))(error),
         })?;
-        if bytes.len() as u64 != object.bytes {
-            return Err(Error::corrupt(path, &format!("it has {} bytes, not {}", bytes.len(), object.bytes)));
+        if bytes.len() as u64 != length {
+            return Err(Error::corrupt(path, &format!("it has {} bytes, not {length}", bytes.len())));
         }
         let found = hash(&bytes);
-        if found != object.sha256 {
-            return Err(Error::corrupt(path, &format!("its SHA-256 is {found}, not {}", object.sha256)));
+        if found != sha256 {
+            return Err(Error::corrupt(path, &format!("its SHA-256 is {found}, not {sha256}")));
         }
         Ok(bytes)
     }
@@ -184,9 +219,7 @@ impl<'a> Rows<'a> {
                 self.now = None;
                 return Ok(None);
             };
-            let bytes = self.store.object(object)?;
-            let schema = object.table.schema().map_err(|e| Error::corrupt(&object.path, &e))?;
-            let rows = FileRows::new(bytes, &schema).map_err(|e| Error::corrupt(&object.path, &e))?;
+            let rows = self.store.rows(object)?;
             self.now = Some((object, rows, 0));
         }
         Ok(self.now.as_mut().map(|(object, rows, _)| (object.path.as_str(), rows)))

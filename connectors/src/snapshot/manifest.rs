@@ -10,8 +10,9 @@ use super::Error;
 use super::write::hash;
 use crate::log::Landmark;
 
-/// Version of manifests, and of the tables that they list. Version 1 was the same without a hash of itself.
-pub const FORMAT: u64 = 2;
+/// Version of manifests, and of the tables that they list. Version 2 was the same without images, version 1 without
+/// a hash of itself as well.
+pub const FORMAT: u64 = 3;
 
 /// The state as-of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,22 @@ pub struct Object {
     pub path: String,
     /// How many rows.
     pub rows: u64,
+    /// How long.
+    pub bytes: u64,
+    /// Of its bytes, 64 hex digits.
+    pub sha256: String,
+    /// The same in a form that is faster to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+}
+
+/// A warm image of a Parquet file. It saves time and nothing else: without it, the file is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// What it depends on: where that is not so, it is not read.
+    pub stamp: String,
+    /// Where it is, under the prefix.
+    pub path: String,
     /// How long.
     pub bytes: u64,
     /// Of its bytes, 64 hex digits.
@@ -129,6 +146,13 @@ impl Manifest {
     /// All objects that it needs.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.layers.iter().flat_map(|layer| &layer.objects)
+    }
+
+    /// Where everything is that it names.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.objects().flat_map(|object| {
+            std::iter::once(&*object.path).chain(object.image.as_ref().map(|image| &*image.path))
+        })
     }
 
     /// Bytes of all objects that it needs.

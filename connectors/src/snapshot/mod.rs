@@ -7,6 +7,7 @@
 //!
 //! All calls block; they must not come from a thread of the runtime.
 
+mod columns;
 mod faulty;
 mod generation;
 mod load;
@@ -16,13 +17,14 @@ mod schema;
 mod settings;
 mod store;
 mod table;
+mod warm_image;
 mod write;
 
 use std::fmt::Display;
 use std::path::PathBuf;
 
 pub use faulty::{Fault, Faulty};
-pub use manifest::{FORMAT, Layer, Manifest, Object, TableName};
+pub use manifest::{FORMAT, Image, Layer, Manifest, Object, TableName};
 use segue_dataflow::snapshot::Malformed;
 pub use settings::Settings;
 pub use store::Store;

@@ -21,7 +21,7 @@ impl Store {
         let Some(newest) = kept.first().copied() else { return Ok((0, 0)) };
         let mut needed = BTreeSet::new();
         for epoch in &kept {
-            needed.extend(self.manifest(*epoch)?.objects().map(|object| object.path.clone()));
+            needed.extend(self.manifest(*epoch)?.paths().map(str::to_owned));
         }
         // A manifest goes before its objects, so that none is there without them.
         for epoch in &dropped {

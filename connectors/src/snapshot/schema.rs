@@ -7,7 +7,8 @@ use segue_dataflow::edit::{Names, Party};
 use segue_dataflow::ids::{PlaylistId, TrackId};
 
 use super::TableName;
-use super::table::{Cell, Cells, Column, FileRows, FileWriter, schema};
+use super::columns::{Cells, Column};
+use super::table::{Cell, FileRows, FileWriter, schema};
 
 const PLAYLISTS: &str = "message playlists {
     required int64 playlist (INTEGER(64, false));
@@ -51,22 +52,26 @@ impl TableName {
         })
     }
 
-    /// A file of it, without rows.
-    pub(super) fn writer(self) -> Result<FileWriter> {
+    /// A file of it, without rows, perhaps with an image.
+    pub(super) fn writer(self, image: bool) -> Result<FileWriter> {
+        FileWriter::new(self.schema()?, self.columns(), image)
+    }
+
+    /// Its columns, without rows.
+    pub(super) fn columns(self) -> Vec<Column> {
         let (ids, flags) = (|| Column::Ids(Vec::new()), || Column::Flags(Vec::new()));
         let (numbers, texts) = (|| Column::Numbers(Cells::default()), || Column::Texts(Cells::default()));
         let names = || {
             let texts = (0..5).map(|_| texts());
             std::iter::once(flags()).chain(texts).chain([numbers()])
         };
-        let columns = match self {
+        match self {
             TableName::Playlists => vec![ids(), texts(), texts(), numbers()],
             TableName::Entries => vec![ids(), ids()],
             TableName::Tracks => {
                 [ids(), texts()].into_iter().chain(names()).chain(names()).chain([flags()]).collect()
             }
-        };
-        FileWriter::new(self.schema()?, columns)
+        }
     }
 }
 

@@ -26,11 +26,18 @@ pub struct Settings {
     pub options: BTreeMap<String, String>,
     /// How long a request to S3 is tried again before it has failed.
     pub retry: Duration,
+    /// Whether warm images are written with snapshots, and read where they fit.
+    pub images: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { url: String::new(), options: BTreeMap::new(), retry: Duration::from_secs(10) }
+        Settings {
+            url: String::new(),
+            options: BTreeMap::new(),
+            retry: Duration::from_secs(10),
+            images: false,
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Store {
     runtime: Handle,
     /// The generation that writes; none if this only reads.
     pub(super) generation: Option<u64>,
+    /// Whether images are written, and read.
+    pub(super) images: bool,
 }
 
 impl Store {
@@ -30,7 +32,7 @@ impl Store {
     /// If they name none, or a folder that cannot be made.
     pub fn open(settings: &Settings, runtime: Handle) -> Result<Self, Error> {
         let (objects, prefix) = settings.open(true)?;
-        Ok(Store::on(objects, prefix, runtime))
+        Ok(Store { images: settings.images, ..Store::on(objects, prefix, runtime) })
     }
 
     /// The same, to read only: a folder that is not there is not made.
@@ -39,12 +41,17 @@ impl Store {
     /// If they name none.
     pub fn look(settings: &Settings, runtime: Handle) -> Result<Self, Error> {
         let (objects, prefix) = settings.open(false)?;
-        Ok(Store::on(objects, prefix, runtime))
+        Ok(Store { images: settings.images, ..Store::on(objects, prefix, runtime) })
     }
 
     /// On any object store.
     pub fn on(objects: Arc<dyn ObjectStore>, prefix: Path, runtime: Handle) -> Self {
-        Store { objects, prefix, runtime, generation: None }
+        Store { objects, prefix, runtime, generation: None, images: false }
+    }
+
+    /// The same, of which only files are read and written.
+    pub(super) fn without_images(&self) -> Self {
+        Store { images: false, ..self.clone() }
     }
 
     /// The name of something with a number.

@@ -12,6 +12,9 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::TypePtr;
 
+use super::columns::{Cells, Column};
+use super::warm_image::{self, Words};
+
 /// Bytes of a dictionary: room for the ids of a million tracks. It makes an id of 8 bytes in entries one of 20
 /// bits or less.
 const DICTIONARY_BYTES: usize = 16 << 20;
@@ -19,26 +22,6 @@ const DICTIONARY_BYTES: usize = 16 << 20;
 const GROUP_ROWS: usize = 1 << 22;
 /// Bytes of cells that have text, of a row group, about.
 const GROUP_TEXT_BYTES: usize = 32 << 20;
-
-/// The cells of one column, those that are there one after the other.
-#[derive(Default)]
-pub struct Cells<T> {
-    values: Vec<T>,
-    /// 1 for each that is there, 0 for each that is not; none where all must be.
-    there: Vec<i16>,
-}
-
-/// One column.
-pub enum Column {
-    /// Ids: unsigned, 64 bits, always there.
-    Ids(Vec<i64>),
-    /// Unsigned, 32 bits.
-    Numbers(Cells<i32>),
-    /// Always there.
-    Flags(Vec<bool>),
-    /// UTF-8.
-    Texts(Cells<ByteArray>),
-}
 
 /// One cell.
 #[derive(Clone, Copy)]
@@ -53,13 +36,6 @@ pub enum Cell<'a> {
     Text(Option<&'a str>),
 }
 
-impl<T> Cells<T> {
-    fn push(&mut self, value: Option<T>) {
-        self.there.push(i16::from(value.is_some()));
-        self.values.extend(value);
-    }
-}
-
 /// A file while it is written.
 pub struct FileWriter {
     file: SerializedFileWriter<Vec<u8>>,
@@ -67,18 +43,20 @@ pub struct FileWriter {
     /// In the row group, and in all before it.
     rows: (usize, u64),
     text_bytes: usize,
+    /// All columns of one row group after the other, if an image of them is wanted.
+    image: Option<Words>,
 }
 
 impl FileWriter {
-    /// With this schema, whose columns are as `columns` (empty).
-    pub fn new(schema: TypePtr, columns: Vec<Column>) -> Result<Self> {
+    /// With this schema, whose columns are as `columns` (empty), perhaps with an image.
+    pub fn new(schema: TypePtr, columns: Vec<Column>, image: bool) -> Result<Self> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_created_by(concat!("segue ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
         let file = SerializedFileWriter::new(Vec::new(), schema, WriterPropertiesPtr::new(properties))?;
-        Ok(FileWriter { file, columns, rows: (0, 0), text_bytes: 0 })
+        Ok(FileWriter { file, columns, rows: (0, 0), text_bytes: 0, image: image.then(Words::new) })
     }
 
     /// Adds a row.
@@ -108,6 +86,7 @@ impl FileWriter {
         let mut group = self.file.next_row_group()?;
         let mut columns = self.columns.iter_mut();
         while let (Some(writer), Some(column)) = (group.next_column()?, columns.next()) {
+            self.image.iter_mut().for_each(|image| image.push(column.words()));
             match column {
                 Column::Ids(ids) => write::<Int64Type>(writer, ids, None)?,
                 Column::Numbers(cells) => {
@@ -125,12 +104,13 @@ impl FileWriter {
         Ok(())
     }
 
-    /// The file and its number of rows.
-    pub fn finish(mut self) -> Result<(Bytes, u64)> {
+    /// The file, its number of rows, and its image.
+    pub fn finish(mut self) -> Result<(Bytes, u64, Option<Bytes>)> {
         if self.rows.0 > 0 {
             self.flush()?;
         }
-        Ok((self.file.into_inner()?.into(), self.rows.1))
+        let image = self.image.map(|image| warm_image::encode(&image).into());
+        Ok((self.file.into_inner()?.into(), self.rows.1, image))
     }
 }
 
@@ -147,12 +127,18 @@ fn write<T: DataType>(
 
 /// A file that is read, one row after the other.
 pub struct FileRows {
-    file: SerializedFileReader<Bytes>,
-    /// The next row group.
-    group: usize,
+    groups: Groups,
     columns: Vec<Cursor>,
     /// Left in this row group.
     rows: usize,
+}
+
+/// The row groups that are left.
+enum Groups {
+    /// Of a file, from one on.
+    File(SerializedFileReader<Bytes>, usize),
+    /// Of an image, the next one last.
+    Image(Vec<Vec<Column>>),
 }
 
 /// A column of a row group, and where in it.
@@ -169,22 +155,42 @@ impl FileRows {
         if file.metadata().file_metadata().schema() != &**schema {
             return Err(ParquetError::General("it has another schema".into()));
         }
-        Ok(FileRows { file, group: 0, columns: Vec::new(), rows: 0 })
+        Ok(FileRows { groups: Groups::File(file, 0), columns: Vec::new(), rows: 0 })
+    }
+
+    /// Of the image of a file that has such columns; none if it is no such image.
+    pub fn of_image(image: &[u8], kinds: &[Column]) -> Option<Self> {
+        let group = |words: &[Vec<u64>]| {
+            let columns = kinds.iter().zip(words).map(|(kind, words)| kind.of_words(words));
+            columns.collect::<Option<Vec<Column>>>().filter(|columns| columns.len() == kinds.len())
+        };
+        let groups = warm_image::decode(image, |words| {
+            words.chunks(kinds.len()).rev().map(group).collect::<Option<Vec<_>>>()
+        });
+        Some(FileRows { groups: Groups::Image(groups??), columns: Vec::new(), rows: 0 })
     }
 
     /// Goes to the next row; false at the end. Each column is to be taken once a row, with the function of its
     /// type.
     pub fn next(&mut self) -> Result<bool> {
         while self.rows == 0 {
-            if self.group == self.file.num_row_groups() {
-                return Ok(false);
-            }
-            let group = self.file.get_row_group(self.group)?;
-            self.rows = group.metadata().num_rows() as usize;
-            self.columns = (0..group.num_columns())
-                .map(|column| Ok(Cursor { column: read_column(&*group, column, self.rows)?, at: (0, 0) }))
-                .collect::<Result<_>>()?;
-            self.group += 1;
+            let columns: Result<Vec<Column>> = match &mut self.groups {
+                Groups::File(file, group) if *group < file.num_row_groups() => {
+                    let read = file.get_row_group(*group)?;
+                    self.rows = read.metadata().num_rows() as usize;
+                    *group += 1;
+                    (0..read.num_columns()).map(|column| read_column(&*read, column, self.rows)).collect()
+                }
+                Groups::File(..) => return Ok(false),
+                Groups::Image(groups) => match groups.pop() {
+                    Some(columns) => {
+                        self.rows = columns.first().map_or(0, Column::rows);
+                        Ok(columns)
+                    }
+                    None => return Ok(false),
+                },
+            };
+            self.columns = columns?.into_iter().map(|column| Cursor { column, at: (0, 0) }).collect();
         }
         self.rows -= 1;
         Ok(true)

@@ -1,5 +1,6 @@
 //! Writing a snapshot: the objects first, the manifest last.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use segue_dataflow::apply::Playlist;
 use segue_dataflow::catalogue::TrackRecord;
@@ -9,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::schema::{entry_row, playlist_row, track_row};
 use super::table::{Cell, FileWriter};
-use super::{Error, FORMAT, Layer, Manifest, Object, Store, TableName};
+use super::warm_image::stamp;
+use super::{Error, FORMAT, Image, Layer, Manifest, Object, Store, TableName};
 use crate::log::Landmark;
 use crate::step::step;
 
@@ -24,7 +26,7 @@ impl Store {
     /// Those of [`Store::load`], and [`Error::Store`] of where it goes.
     pub fn export(&self, manifest: &Manifest, to: &Store) -> Result<Manifest, Error> {
         let restored = self.load(manifest, 1)?;
-        let mut tables = Tables::new(to, "");
+        let mut tables = Tables::new(to, "", false);
         restored.playlists(|id, playlist, ids| tables.playlist(id, Some(playlist), ids))?;
         restored.tracks(|id, track| tables.track(id, Some(track)))?;
         let layers = vec![Layer { epoch: manifest.epoch, objects: tables.finish()? }];
@@ -52,7 +54,7 @@ impl Store {
             _ => Vec::new(),
         };
         let folder = format!("data/{epoch:020}-{generation}/");
-        let mut tables = Tables::new(self, &folder);
+        let mut tables = Tables::new(self, &folder, self.images);
         snapshot.playlists(|id, playlist, ids| tables.playlist(id, playlist, ids))?;
         snapshot.tracks(|id, track| tables.track(id, track))?;
         layers.push(Layer { epoch, objects: tables.finish()? });
@@ -92,9 +94,9 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// Names of objects begin with `folder`.
-    fn new(store: &'a Store, folder: &'a str) -> Self {
-        let files = |table| Files { store, folder, table, file: None, objects: Vec::new() };
+    /// Names of objects begin with `folder`; perhaps each has an image.
+    fn new(store: &'a Store, folder: &'a str, image: bool) -> Self {
+        let files = |table| Files { store, folder, table, image, file: None, objects: Vec::new() };
         Tables {
             playlists: files(TableName::Playlists),
             entries: files(TableName::Entries),
@@ -131,6 +133,7 @@ struct Files<'a> {
     store: &'a Store,
     folder: &'a str,
     table: TableName,
+    image: bool,
     file: Option<FileWriter>,
     objects: Vec<Object>,
 }
@@ -140,7 +143,7 @@ impl Files<'_> {
         let written = |e| Error::corrupt(self.folder, &e);
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(self.table.writer().map_err(written)?),
+            None => self.file.insert(self.table.writer(self.image).map_err(written)?),
         };
         file.push(row).map_err(written)?;
         if file.bytes() >= OBJECT_BYTES { self.put() } else { Ok(()) }
@@ -148,14 +151,23 @@ impl Files<'_> {
 
     fn put(&mut self) -> Result<(), Error> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        let path = format!("{}{}-{:04}.parquet", self.folder, self.table.as_str(), self.objects.len());
-        let (bytes, rows) = file.finish().map_err(|e| Error::corrupt(&path, &e))?;
-        let sha256 = hash(&bytes);
-        let object = Object { table: self.table, path, rows, bytes: bytes.len() as u64, sha256 };
+        let name = format!("{}{}-{:04}", self.folder, self.table.as_str(), self.objects.len());
+        let path = format!("{name}.parquet");
+        let (file, rows, image) = file.finish().map_err(|e| Error::corrupt(&path, &e))?;
+        let image = image.map(|bytes| self.image(format!("{name}.image"), bytes)).transpose()?;
+        let (bytes, sha256) = (file.len() as u64, hash(&file));
+        let object = Object { table: self.table, path, rows, bytes, sha256, image };
         step!("snapshot::object");
-        self.store.put(&object.path, bytes)?;
+        self.store.put(&object.path, file)?;
         self.objects.push(object);
         Ok(())
+    }
+
+    fn image(&self, path: String, bytes: Bytes) -> Result<Image, Error> {
+        let image = Image { stamp: stamp(), path, bytes: bytes.len() as u64, sha256: hash(&bytes) };
+        step!("snapshot::image");
+        self.store.put(&image.path, bytes)?;
+        Ok(image)
     }
 
     fn finish(mut self) -> Result<Vec<Object>, Error> {

@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use segue_connectors::snapshot::{Error, Manifest, Settings, Store};
+use segue_connectors::snapshot::{Error, FORMAT, Manifest, Settings, Store};
 use url::Url;
 
 use crate::running::{Running, runtime};
@@ -96,10 +96,11 @@ fn a_damaged_object_is_named() {
             assert_eq!(in_order(&store).epoch, before.epoch);
         }
     }
-    // The version before had no hash of itself: a byte that says so does not get around it.
-    std::fs::write(&name, good.replacen("\"format\": 2", "\"format\": 1", 1)).expect("writable");
+    let format = format!("\"format\": {FORMAT}");
+    // The first version had no hash of itself: a byte that says so does not get around it.
+    std::fs::write(&name, good.replacen(&format, "\"format\": 1", 1)).expect("writable");
     assert!(matches!(store.manifest(manifest.epoch), Err(Error::Corrupt { .. })));
-    std::fs::write(&name, good.replacen("\"format\": 2", "\"format\": 9", 1)).expect("writable");
+    std::fs::write(&name, good.replacen(&format, "\"format\": 9", 1)).expect("writable");
     let told = store.manifest(manifest.epoch).expect_err("refused").to_string();
     assert!(told.contains("format version 9"), "{told}");
     std::fs::write(&name, &good[..good.len() / 2]).expect("writable");

@@ -16,16 +16,23 @@ fn version_2_opens() {
     opens(2);
 }
 
+#[test]
+fn version_3_opens() {
+    opens(3);
+}
+
 /// Every version has a fixture of the same state.
 fn opens(version: u64) {
     let folder = format!("{}/tests/fixtures/snapshot-{version}", env!("CARGO_MANIFEST_DIR"));
     let runtime = runtime();
     let url = Url::from_directory_path(folder).expect("a path").to_string();
-    let store =
-        Store::look(&Settings { url, ..Settings::default() }, runtime.handle().clone()).expect("it opens");
+    // Images are read if this machine is like the one that wrote them.
+    let settings = Settings { url, images: true, ..Settings::default() };
+    let store = Store::look(&settings, runtime.handle().clone()).expect("it opens");
     let epochs = store.epochs().expect("listed");
     let [newest, oldest] = [epochs[0], epochs[1]].map(|epoch| store.manifest(epoch).expect("read"));
     assert_eq!((newest.format, newest.sha256.is_some()), (version, version > 1));
+    assert!(newest.objects().all(|object| object.image.is_some() == (version > 2)));
     assert_eq!((newest.layers.len(), &newest.next[..], newest.entries), (2, &[8][..], 3));
     assert_eq!((oldest.layers.len(), &oldest.next[..], oldest.entries), (1, &[5][..], 3));
     assert_eq!(oldest.digest, "2a3141d68ca81aab7e3d28c477b8df4c");

@@ -5,6 +5,7 @@ mod export;
 mod faults;
 mod fence;
 mod formats;
+mod images;
 #[path = "../minio/mod.rs"]
 mod minio;
 mod round_trip;

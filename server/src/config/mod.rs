@@ -83,6 +83,8 @@ pub struct Snapshots {
     pub at_end: bool,
     /// How long a request to S3 is tried again before it has failed.
     pub retry: Every,
+    /// Whether a warm image is written beside each Parquet file, which a restart reads instead if it fits.
+    pub warm_image: bool,
 }
 
 /// A length of time.
@@ -173,6 +175,7 @@ impl Default for Snapshots {
             layers: 10,
             at_end: true,
             retry: Every(Duration::from_secs(10)),
+            warm_image: false,
         }
     }
 }

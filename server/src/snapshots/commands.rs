@@ -68,7 +68,7 @@ pub fn list(args: &SnapshotArgs) -> anyhow::Result<()> {
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
     let store = store(&args.of)?;
     let epoch = epoch(args, &store)?;
-    let read = store.manifest(epoch).and_then(|manifest| store.load(&manifest, 1).map(|_| manifest));
+    let read = store.manifest(epoch).and_then(|manifest| store.verify(&manifest).map(|()| manifest));
     match read {
         Ok(manifest) => print_one(&shown(&manifest), args.of.json).map(|()| true),
         Err(error) if error.is_about_one_snapshot() => {

@@ -28,13 +28,13 @@ pub fn look(config: &Config) -> Result<Option<Store>, Error> {
 }
 
 fn settings(config: &Config) -> Result<Option<Settings>, Error> {
-    let Snapshots { url, retry, .. } = &config.snapshots;
+    let Snapshots { url, retry, warm_image, .. } = &config.snapshots;
     let url = match url.as_str() {
         "off" => return Ok(None),
         "" => url_of(&config.server.data_dir.join("snapshots"))?,
         url => url.to_owned(),
     };
-    Ok(Some(Settings { url, retry: retry.0, ..Settings::default() }))
+    Ok(Some(Settings { url, retry: retry.0, images: *warm_image, ..Settings::default() }))
 }
 
 /// The URL of a folder.
