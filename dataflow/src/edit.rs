@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::day::Day;
 use crate::event::{Change, Event, Track};
 use crate::ids::{PlaylistId, TrackId};
 
@@ -13,6 +14,8 @@ use crate::ids::{PlaylistId, TrackId};
 pub struct Edit {
     /// Position on the log. Orders the edits of one playlist, and the names of one track, within an epoch.
     pub seq: u64,
+    /// When, by the event's own word.
+    pub day: Day,
     /// What changes.
     pub op: Op,
 }
@@ -117,7 +120,7 @@ impl Edit {
             Change::TrackDescribed { track } => Op::Described(Mentions::new(std::slice::from_ref(track))),
             Change::TrackForgotten { track } => Op::Forgotten(TrackId::of(track)),
         };
-        Edit { seq, op }
+        Edit { seq, day: Day::of(event.at_ms), op }
     }
 
     /// The bits by which the edit is routed: those of the id of its playlist or track.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use differential_dataflow::operators::arrange::arrangement::arrange_core;
 use differential_dataflow::trace::Span;
 use differential_dataflow::trace::implementations::ValBatcher;
+use parking_lot::RwLock;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::core::{Concatenate, Probe};
@@ -61,9 +62,12 @@ impl Dataflow {
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let mut share = board.share(index);
         let (hub, graph) = worker.dataflow::<u64, _, _>(|scope| {
-            let (cards, begun) = (std::mem::take(&mut share.cards), share.by_track.take());
-            let applied = apply(edits.to_stream(scope), Rc::clone(refused), share);
-            let (cards, counts) = catalogue(applied.notes, Rc::clone(refused), cards);
+            let begun = share.by_track.take();
+            let cards = Arc::new(RwLock::new(std::mem::take(&mut share.cards)));
+            let trending = Arc::new(RwLock::new(std::mem::take(&mut share.trending)));
+            let kept = settings.trending.keep_days;
+            let applied = apply(edits.to_stream(scope), Rc::clone(refused), share, kept);
+            let counts = catalogue(applied.notes, Rc::clone(refused), &cards, &trending);
             let (batches, own_counts, rows) =
                 (applied.by_playlist.stream.clone(), counts.clone(), Shared::<Rows>::default());
             let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
@@ -93,6 +97,8 @@ impl Dataflow {
                 books: Books {
                     playlists: applied.playlists,
                     cards,
+                    days: applied.days,
+                    trending,
                     totals: applied.totals,
                     rows: Arc::clone(&rows),
                 },

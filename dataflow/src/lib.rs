@@ -2,7 +2,7 @@
 //!
 //! Reading order, which is the way of an event:
 //! [`ids`] (hashed names of things), [`event`] (what arrives on the log), [`edit`] (the form that travels
-//! through the dataflow), [`apply`] (edits become changes of playlists), [`catalogue`] (and of tracks),
+//! through the dataflow, with its [`day`]), [`apply`] (edits become changes of playlists), [`catalogue`] (and of tracks),
 //! [`views`] (what they add up to), [`query`] (how questions are answered from the views, with [`sample`]
 //! and [`scoring`]), [`neighbours`] (which tracks share playlists, kept up to date), [`engine`] (all of it as one dataflow), [`workers`] (the threads it runs on), [`snapshot`] (copies of the
 //! state, and how to go on from one).
@@ -13,6 +13,7 @@
 
 pub mod apply;
 pub mod catalogue;
+pub mod day;
 pub mod digest;
 pub mod edit;
 pub mod engine;

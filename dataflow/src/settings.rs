@@ -10,6 +10,8 @@ pub struct Settings {
     pub recommend: Recommend,
     /// How the neighbours of a track are counted.
     pub neighbours: Neighbours,
+    /// Which additions are counted as trending.
+    pub trending: Trending,
 }
 
 /// Knobs of playlist-kNN.
@@ -39,6 +41,22 @@ pub struct Neighbours {
     pub grid_ms: u64,
     /// Changes of entries in that time that are a burst: cheaper to count all rows anew, once it is over.
     pub burst: u32,
+}
+
+/// Knobs of the trending chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trending {
+    /// Days of which additions are counted, up to the newest that events have reached; two windows must fit. What
+    /// is older is dropped: a larger number is right only once so many days have passed, or after a start from
+    /// the log.
+    pub keep_days: u16,
+}
+
+impl Default for Trending {
+    fn default() -> Self {
+        Trending { keep_days: 28 }
+    }
 }
 
 impl Default for Recommend {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
+use segue_dataflow::day::Day;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
 
@@ -50,13 +51,14 @@ impl Store {
 
     fn load_playlists(&self, manifest: &Manifest, workers: usize) -> Result<Playlists, Error> {
         let mut playlists = Playlists::new(workers);
+        playlists.newest(&manifest.newest_days.iter().copied().map(Day).collect());
         let mut newest = Newest::default();
         for (older, layer) in manifest.layers.iter().enumerate().rev() {
             self.playlists(layer, &mut |object, id, playlist| {
                 let wanted = newest.is_first(id.0, older);
                 match playlist.filter(|_| wanted) {
-                    Some((uri, title, ids)) => {
-                        playlists.add(uri, title, ids).map_err(|e| Error::from((object, e)))
+                    Some((uri, title, ids, days)) => {
+                        playlists.add(uri, title, ids, days).map_err(|e| Error::from((object, e)))
                     }
                     None => Ok(()),
                 }
@@ -94,15 +96,22 @@ impl Store {
         Ok(())
     }
 
-    /// Hands each playlist and its tracks to `each`; none if it is gone.
+    /// Hands each playlist, its tracks and their days to `each`; none if it is gone.
     #[expect(clippy::type_complexity, reason = "it stands here only")]
     fn playlists(
         &self,
         layer: &Layer,
-        each: &mut dyn FnMut(&str, PlaylistId, Option<(&str, Option<&str>, &[TrackId])>) -> Result<(), Error>,
+        each: &mut dyn FnMut(
+            &str,
+            PlaylistId,
+            Option<(&str, Option<&str>, &[TrackId], &[Day])>,
+        ) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut rows = Rows::new(self, layer, TableName::Playlists);
         let mut entries = Rows::new(self, layer, TableName::Entries);
+        let mut additions = Additions { rows: Rows::new(self, layer, TableName::Additions), next: None };
+        additions.advance()?;
+        let mut days = Vec::new();
         let mut tracks = Vec::new();
         while let Some((object, row)) = rows.next()? {
             let wrong = |e| Error::corrupt(object, &e);
@@ -121,16 +130,18 @@ impl Store {
                 }
                 tracks.push(TrackId(entry.id(1).map_err(wrong)?));
             }
+            additions.of(id, &tracks, &mut days)?;
             match uri {
                 Some(uri) if PlaylistId::of(&uri) != id => {
                     return Err(Error::corrupt(object, &format!("{id:?} is not the id of {uri:?}")));
                 }
-                Some(uri) => each(object, id, Some((&uri, title.as_deref(), &tracks)))?,
+                Some(uri) => each(object, id, Some((&uri, title.as_deref(), &tracks, &days)))?,
                 None => each(object, id, None)?,
             }
         }
         match entries.next()? {
             Some((object, _)) => Err(Error::corrupt(object, &"it has entries of no playlist")),
+            None if additions.next.is_some() => Err(additions.wrong()),
             None => Ok(()),
         }
     }
@@ -184,6 +195,45 @@ impl Newest {
     /// Whether no newer layer had the id. Layers older than the last are none.
     fn is_first(&mut self, id: u64, older: usize) -> bool {
         !self.0.contains(&id) && (older == 0 || self.0.insert(id))
+    }
+}
+
+/// When the entries of a layer were added, in their order.
+struct Additions<'a> {
+    rows: Rows<'a>,
+    next: Option<(PlaylistId, TrackId, Day)>,
+}
+
+impl Additions<'_> {
+    fn advance(&mut self) -> Result<(), Error> {
+        self.next = None;
+        if let Some((object, row)) = self.rows.next()? {
+            let found = schema::addition(row).map_err(|e| Error::corrupt(object, &e))?;
+            self.next = Some(found.ok_or_else(|| Error::corrupt(object, &"an addition has no day"))?);
+        }
+        Ok(())
+    }
+
+    fn wrong(&self) -> Error {
+        let object = self.rows.now.as_ref().map_or("", |(object, ..)| &object.path);
+        Error::corrupt(object, &"it has additions of no entry")
+    }
+
+    /// The days of a playlist's tracks; of none if none is there.
+    fn of(&mut self, id: PlaylistId, tracks: &[TrackId], days: &mut Vec<Day>) -> Result<(), Error> {
+        days.clear();
+        let mut tracks = (0..).zip(tracks);
+        while let Some((_, track, day)) = self.next.filter(|(playlist, ..)| *playlist == id) {
+            let (place, _) = tracks.find(|(_, there)| **there == track).ok_or_else(|| self.wrong())?;
+            days.resize(place, Day::default());
+            days.push(day);
+            self.advance()?;
+        }
+        if !days.is_empty() {
+            let left = tracks.count();
+            days.resize(days.len() + left, Day::default());
+        }
+        Ok(())
     }
 }
 

@@ -10,9 +10,9 @@ use super::Error;
 use super::write::hash;
 use crate::log::Landmark;
 
-/// Version of manifests, and of the tables that they list. Version 2 was the same without images, version 1 without
-/// a hash of itself as well.
-pub const FORMAT: u64 = 3;
+/// Version of manifests, and of the tables that they list. Version 3 was the same without days of additions, version
+/// 2 without images as well, version 1 without a hash of itself too.
+pub const FORMAT: u64 = 4;
 
 /// The state as-of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Manifest {
     pub entries: u64,
     /// Of those entries, 32 hex digits.
     pub digest: String,
+    /// The latest days of events that added something, as days since 1970.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newest_days: Vec<u16>,
     /// The first one whole, each later one the changes since the one before: its rows replace those with the
     /// same id.
     pub layers: Vec<Layer>,
@@ -94,6 +97,8 @@ pub enum TableName {
     Entries,
     /// Tracks with all their names.
     Tracks,
+    /// When entries were added, those of the last days.
+    Additions,
 }
 
 impl TableName {
@@ -103,6 +108,7 @@ impl TableName {
             TableName::Playlists => "playlists",
             TableName::Entries => "entries",
             TableName::Tracks => "tracks",
+            TableName::Additions => "additions",
         }
     }
 }

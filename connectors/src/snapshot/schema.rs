@@ -1,8 +1,9 @@
-//! The three tables. `docs/snapshots.md` says it for readers.
+//! The four tables. `docs/snapshots.md` says it for readers.
 
 use parquet::errors::Result;
 use parquet::schema::types::TypePtr;
 use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::day::Day;
 use segue_dataflow::edit::{Names, Party};
 use segue_dataflow::ids::{PlaylistId, TrackId};
 
@@ -20,6 +21,12 @@ const PLAYLISTS: &str = "message playlists {
 const ENTRIES: &str = "message entries {
     required int64 playlist (INTEGER(64, false));
     required int64 track (INTEGER(64, false));
+}";
+
+const ADDITIONS: &str = "message additions {
+    required int64 playlist (INTEGER(64, false));
+    required int64 track (INTEGER(64, false));
+    optional int32 day (DATE);
 }";
 
 const TRACKS: &str = "message tracks {
@@ -49,6 +56,7 @@ impl TableName {
             TableName::Playlists => PLAYLISTS,
             TableName::Entries => ENTRIES,
             TableName::Tracks => TRACKS,
+            TableName::Additions => ADDITIONS,
         })
     }
 
@@ -68,6 +76,7 @@ impl TableName {
         match self {
             TableName::Playlists => vec![ids(), texts(), texts(), numbers()],
             TableName::Entries => vec![ids(), ids()],
+            TableName::Additions => vec![ids(), ids(), numbers()],
             TableName::Tracks => {
                 [ids(), texts()].into_iter().chain(names()).chain(names()).chain([flags()]).collect()
             }
@@ -87,6 +96,18 @@ pub fn playlist_row<'a>(id: PlaylistId, playlist: Option<(&'a str, Option<&'a st
 /// The row of an entry.
 pub fn entry_row(playlist: PlaylistId, track: TrackId) -> [Cell<'static>; 2] {
     [Cell::Id(playlist.0), Cell::Id(track.0)]
+}
+
+/// The row of when an entry was added.
+pub fn addition_row(playlist: PlaylistId, track: TrackId, day: Day) -> [Cell<'static>; 3] {
+    [Cell::Id(playlist.0), Cell::Id(track.0), Cell::Number(Some(day.0.into()))]
+}
+
+/// The playlist, track and day of such a row; none if it has no day that can be.
+pub fn addition(row: &mut FileRows) -> Result<Option<(PlaylistId, TrackId, Day)>> {
+    let (playlist, track) = (PlaylistId(row.id(0)?), TrackId(row.id(1)?));
+    let day = row.number(2)?.and_then(|day| u16::try_from(day).ok()).map(Day);
+    Ok(day.filter(|day| *day != Day::default()).map(|day| (playlist, track, day)))
 }
 
 /// The row of a track; without URI it is gone.

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use segue_dataflow::apply::Playlist;
 use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::day::Day;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::snapshot::Snapshot;
 use sha2::{Digest, Sha256};
 
-use super::schema::{entry_row, playlist_row, track_row};
+use super::schema::{addition_row, entry_row, playlist_row, track_row};
 use super::table::{Cell, FileWriter};
 use super::warm_image::stamp;
 use super::{Error, FORMAT, Image, Layer, Manifest, Object, Store, TableName};
@@ -27,7 +28,7 @@ impl Store {
     pub fn export(&self, manifest: &Manifest, to: &Store) -> Result<Manifest, Error> {
         let restored = self.load(manifest, 1)?;
         let mut tables = Tables::new(to, "", false);
-        restored.playlists(|id, playlist, ids| tables.playlist(id, Some(playlist), ids))?;
+        restored.playlists(|id, playlist, ids, days| tables.playlist(id, Some(playlist), ids, days))?;
         restored.tracks(|id, track| tables.track(id, Some(track)))?;
         let layers = vec![Layer { epoch: manifest.epoch, objects: tables.finish()? }];
         let exported = Manifest { format: FORMAT, layers, ..manifest.clone() }.sealed();
@@ -55,7 +56,7 @@ impl Store {
         };
         let folder = format!("data/{epoch:020}-{generation}/");
         let mut tables = Tables::new(self, &folder, self.images);
-        snapshot.playlists(|id, playlist, ids| tables.playlist(id, playlist, ids))?;
+        snapshot.playlists(|id, playlist, ids, days| tables.playlist(id, playlist, ids, days))?;
         snapshot.tracks(|id, track| tables.track(id, track))?;
         layers.push(Layer { epoch, objects: tables.finish()? });
         let totals = snapshot.totals();
@@ -69,6 +70,7 @@ impl Store {
             playlists: totals.playlists,
             entries: totals.entries,
             digest: totals.digest.to_string(),
+            newest_days: totals.newest.days().map(|day| day.0).collect(),
             layers,
             sha256: None,
         };
@@ -86,10 +88,11 @@ impl Store {
     }
 }
 
-/// A layer while it is written: its three tables.
+/// A layer while it is written: its tables.
 struct Tables<'a> {
     playlists: Files<'a>,
     entries: Files<'a>,
+    additions: Files<'a>,
     tracks: Files<'a>,
 }
 
@@ -100,6 +103,7 @@ impl<'a> Tables<'a> {
         Tables {
             playlists: files(TableName::Playlists),
             entries: files(TableName::Entries),
+            additions: files(TableName::Additions),
             tracks: files(TableName::Tracks),
         }
     }
@@ -109,10 +113,13 @@ impl<'a> Tables<'a> {
         id: PlaylistId,
         playlist: Option<&Playlist>,
         ids: &[TrackId],
+        days: &[Day],
     ) -> Result<(), Error> {
         let shown = playlist.map(|p| (&*p.uri, p.title.as_deref(), p.entries));
         self.playlists.push(playlist_row(id, shown))?;
-        ids.iter().try_for_each(|track| self.entries.push(entry_row(id, *track)))
+        ids.iter().try_for_each(|track| self.entries.push(entry_row(id, *track)))?;
+        let kept = ids.iter().zip(days).filter(|(_, day)| **day != Day::default());
+        kept.into_iter().try_for_each(|(track, day)| self.additions.push(addition_row(id, *track, *day)))
     }
 
     fn track(&mut self, id: TrackId, track: Option<&TrackRecord>) -> Result<(), Error> {
@@ -121,7 +128,7 @@ impl<'a> Tables<'a> {
 
     fn finish(self) -> Result<Vec<Object>, Error> {
         let mut objects = Vec::new();
-        for files in [self.playlists, self.entries, self.tracks] {
+        for files in [self.playlists, self.entries, self.additions, self.tracks] {
             objects.extend(files.finish()?);
         }
         Ok(objects)

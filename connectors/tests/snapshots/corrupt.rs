@@ -38,7 +38,7 @@ fn a_damaged_object_is_named() {
     // The snapshot between is needed by the newest, so what is damaged of it is damaged of both; let it be gone.
     std::fs::remove_file(folder.path().join(format!("manifests/{:020}.json", whole.epoch))).expect("there");
     running.stop();
-    assert_eq!(manifest.objects().count(), 6);
+    assert_eq!(manifest.objects().count(), 8);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for object in manifest.objects() {
         let path = folder.path().join(&object.path);
@@ -72,6 +72,14 @@ fn a_damaged_object_is_named() {
     let table = other.layers[0].objects[entries].table;
     other.layers[0].objects[tracks].table = table;
     assert!(matches!(store.load(&other, 1).err(), Some(Error::Corrupt { .. })));
+    let mut other = manifest.clone();
+    let additions = |other: &Manifest, layer: usize| {
+        other.layers[layer].objects.iter().position(|o| o.path.contains("additions")).expect("some")
+    };
+    let (first, last) = (additions(&other, 0), additions(&other, 1));
+    other.layers[0].objects[first] = other.layers[1].objects[last].clone();
+    let told = store.load(&other, 1).err().expect("refused").to_string();
+    assert!(told.contains("additions of no entry"), "{told}");
     let mut other = manifest.clone();
     other.digest.replace_range(..1, if other.digest.starts_with('0') { "1" } else { "0" });
     let told = store.load(&other, 1).err().expect("refused").to_string();

@@ -21,6 +21,11 @@ fn version_3_opens() {
     opens(3);
 }
 
+#[test]
+fn version_4_opens() {
+    opens(4);
+}
+
 /// Every version has a fixture of the same state.
 fn opens(version: u64) {
     let folder = format!("{}/tests/fixtures/snapshot-{version}", env!("CARGO_MANIFEST_DIR"));
@@ -36,15 +41,22 @@ fn opens(version: u64) {
     assert_eq!((newest.layers.len(), &newest.next[..], newest.entries), (2, &[8][..], 3));
     assert_eq!((oldest.layers.len(), &oldest.next[..], oldest.entries), (1, &[5][..], 3));
     assert_eq!(oldest.digest, "2a3141d68ca81aab7e3d28c477b8df4c");
+    let newest_days = newest.newest_days.clone();
     let state = loaded(&store, &newest, 2);
     let titles: Vec<_> =
-        state.playlists.values().map(|(uri, title, tracks)| (&**uri, title, tracks.len())).collect();
+        state.playlists.values().map(|(uri, title, tracks, _)| (&**uri, title, tracks.len())).collect();
     let expected =
         [("fixture:p:1", Some("Road Trip".to_owned()), 2), ("fixture:p:3", Some("empty".to_owned()), 1)];
     for (uri, title, tracks) in &expected {
         assert!(titles.contains(&(uri, title, *tracks)), "{titles:?}");
     }
     assert_eq!(titles.len(), 2);
+    // From 2026-11-20 on.
+    let added: Vec<_> =
+        state.playlists.values().flat_map(|(.., days)| days.iter().map(|day| day.0)).collect();
+    let (days, newest): (&[u16], &[u16]) =
+        if version > 3 { (&[20_782, 20_777, 20_777], &[20_782, 20_778, 20_777]) } else { (&[], &[]) };
+    assert_eq!((&added[..], &newest_days[..]), (days, newest));
     let mut tracks: Vec<_> = state.tracks.values().collect();
     tracks.sort_by(|a, b| a.uri.cmp(&b.uri));
     let party = |uri: &str, name: Option<&str>| Some(Party { uri: uri.into(), name: name.map(Into::into) });

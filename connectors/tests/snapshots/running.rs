@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use segue_connectors::snapshot::{Error, Manifest, Store};
 use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::day::Day;
 use segue_dataflow::edit::Edit;
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TrackId};
@@ -72,7 +73,8 @@ impl Running {
         let edits = (0..events)
             .map(|n| {
                 let change = self.change();
-                Edit::new(self.next + n, &Event { at_ms: 0, change })
+                let at_ms = (100 + (self.next + n) as i64 / 50) * 86_400_000;
+                Edit::new(self.next + n, &Event { at_ms, change })
             })
             .collect();
         self.next += events;
@@ -122,10 +124,10 @@ impl Running {
 
     pub fn state(&self) -> State {
         let (mut state, snapshot) = (State::default(), self.engine.snapshot(true).expect("running"));
-        let done: Result<(), Infallible> = snapshot.playlists(|id, playlist, tracks| {
+        let done: Result<(), Infallible> = snapshot.playlists(|id, playlist, tracks, days| {
             let playlist = playlist.expect("there");
             let title = playlist.title.as_deref().map(str::to_owned);
-            state.playlists.insert(id, (playlist.uri.to_string(), title, tracks.to_vec()));
+            state.playlists.insert(id, (playlist.uri.to_string(), title, tracks.to_vec(), days.to_vec()));
             Ok(())
         });
         done.expect("infallible");
@@ -142,10 +144,13 @@ impl Running {
     }
 }
 
+/// URI, title, tracks, and the days of these where they are kept.
+type Playlist = (String, Option<String>, Vec<TrackId>, Vec<Day>);
+
 /// All of a state.
 #[derive(Debug, Default, PartialEq)]
 pub struct State {
-    pub playlists: BTreeMap<PlaylistId, (String, Option<String>, Vec<TrackId>)>,
+    pub playlists: BTreeMap<PlaylistId, Playlist>,
     pub tracks: BTreeMap<TrackId, TrackRecord>,
 }
 

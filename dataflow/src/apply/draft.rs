@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::day::Day;
 use crate::edit::{Mentions, Names, PlaylistOp};
 use crate::ids::TrackId;
 
@@ -23,6 +24,8 @@ pub struct Draft {
     pub card: Option<Playlist>,
     /// Tracks, ascending.
     pub tracks: Vec<TrackId>,
+    /// When each was added, where that is kept.
+    pub days: Vec<Day>,
 }
 
 /// What an edit means to a track. Names go along as they came.
@@ -36,12 +39,19 @@ pub enum Said<'a> {
 }
 
 impl Draft {
-    /// Applies one edit and tells each track touched what it means to it.
-    pub fn apply(&mut self, uri: &str, op: PlaylistOp, mut say: impl FnMut(TrackId, Said<'_>)) {
+    /// A playlist that has been kept, with the days of its tracks if any is.
+    pub fn new(card: Option<Playlist>, tracks: Vec<TrackId>, days: Option<&[Day]>) -> Self {
+        let mut days = days.map(<[Day]>::to_vec).unwrap_or_default();
+        days.resize(tracks.len(), Day::default());
+        Draft { card, tracks, days }
+    }
+
+    /// Applies one edit of that day and tells each track touched what it means to it.
+    pub fn apply(&mut self, uri: &str, op: PlaylistOp, day: Day, mut say: impl FnMut(TrackId, Said<'_>)) {
         match op {
             PlaylistOp::Put { title, tracks } => {
                 self.card = Some(Playlist { uri: uri.into(), title, entries: 0 });
-                self.replace(&tracks, say);
+                self.replace(&tracks, day, say);
             }
             PlaylistOp::Titled(title) => self.card(uri).title = Some(title),
             PlaylistOp::Added(tracks) => {
@@ -50,6 +60,7 @@ impl Draft {
                     match (self.tracks.binary_search(&mention.id), &mention.names) {
                         (Err(place), names) => {
                             self.tracks.insert(place, mention.id);
+                            self.days.insert(place, day);
                             say(mention.id, Said::Gained(tracks.uri(mention), names.clone()));
                         }
                         (Ok(_), Some(names)) => {
@@ -62,32 +73,41 @@ impl Draft {
             PlaylistOp::Removed(track) => {
                 if let Ok(place) = self.tracks.binary_search(&track) {
                     self.tracks.remove(place);
+                    self.days.remove(place);
                     say(track, Said::Lost);
                 }
             }
             PlaylistOp::Deleted => {
                 self.card = None;
+                self.days.clear();
                 self.tracks.drain(..).for_each(|track| say(track, Said::Lost));
             }
         }
     }
 
     /// The tracks become exactly these.
-    fn replace(&mut self, tracks: &Mentions, mut say: impl FnMut(TrackId, Said<'_>)) {
+    fn replace(&mut self, tracks: &Mentions, day: Day, mut say: impl FnMut(TrackId, Said<'_>)) {
         let old = std::mem::replace(&mut self.tracks, tracks.iter().map(|m| m.id).collect());
-        let mut old = old.into_iter().peekable();
+        let mut old = old.into_iter().zip(std::mem::take(&mut self.days)).peekable();
         for mention in tracks.iter() {
-            while let Some(lost) = old.next_if(|track| *track < mention.id) {
+            while let Some((lost, _)) = old.next_if(|(track, _)| *track < mention.id) {
                 say(lost, Said::Lost);
             }
-            let kept = old.next_if_eq(&mention.id).is_some();
+            let kept = old.next_if(|(track, _)| *track == mention.id);
             match (kept, mention.names.clone()) {
-                (false, names) => say(mention.id, Said::Gained(tracks.uri(mention), names)),
-                (true, Some(names)) => say(mention.id, Said::Named(tracks.uri(mention), names)),
-                (true, None) => {}
+                (None, names) => say(mention.id, Said::Gained(tracks.uri(mention), names)),
+                (Some(_), Some(names)) => say(mention.id, Said::Named(tracks.uri(mention), names)),
+                (Some(_), None) => {}
             }
+            self.days.push(kept.map_or(day, |(_, day)| day));
         }
-        old.for_each(|lost| say(lost, Said::Lost));
+        old.for_each(|(lost, _)| say(lost, Said::Lost));
+    }
+
+    /// The tracks whose day is kept, with it.
+    pub fn additions(&self) -> Vec<(TrackId, Day)> {
+        let all = self.tracks.iter().copied().zip(self.days.iter().copied());
+        all.filter(|(_, day)| *day != Day::default()).collect()
     }
 
     /// The card to be changed; a playlist comes to be by being named.
@@ -95,8 +115,9 @@ impl Draft {
         self.card.get_or_insert_with(|| Playlist { uri: uri.into(), title: None, entries: 0 })
     }
 
-    /// Brings the number of entries up to date.
-    pub fn seal(&mut self) {
+    /// Brings the number of entries up to date, and forgets days before `first`.
+    pub fn seal(&mut self, first: Day) {
+        self.days.iter_mut().filter(|day| **day < first).for_each(|day| *day = Day::default());
         let entries = self.tracks.len() as u32;
         if let Some(card) = &mut self.card {
             card.entries = entries;
@@ -104,8 +125,8 @@ impl Draft {
     }
 }
 
-/// Hands every track that is in one of two ascending lists only to `each`: -1 if it left, 1 if it came.
-pub fn difference(before: &[TrackId], now: &[TrackId], mut each: impl FnMut(TrackId, i32)) {
+/// Hands every item that is in one of two ascending lists only to `each`: -1 if it left, 1 if it came.
+pub fn difference<T: Ord + Copy>(before: &[T], now: &[T], mut each: impl FnMut(T, i32)) {
     let (mut old, mut new) = (before.iter().peekable(), now.iter().peekable());
     loop {
         let diff = match (old.peek(), new.peek()) {

@@ -28,6 +28,7 @@ use timely::progress::{Antichain, Stamp};
 pub use draft::{Draft, Playlist, Said};
 
 use crate::catalogue::{Note, Notes};
+use crate::day::{Day, Days, Newest};
 use crate::digest::Digest;
 use crate::edit::{Edit, Op, PlaylistOp};
 use crate::engine::Refused;
@@ -48,6 +49,8 @@ pub struct Totals {
     pub entries: u64,
     /// Of those entries.
     pub digest: Digest,
+    /// When events last added something.
+    pub newest: Newest,
 }
 
 impl Totals {
@@ -56,6 +59,7 @@ impl Totals {
         self.playlists += others.playlists;
         self.entries += others.entries;
         self.digest += others.digest;
+        self.newest.merge(&others.newest);
     }
 }
 
@@ -80,6 +84,8 @@ pub struct Applied<'s> {
     pub counts: StreamVec<'s, u64, Count>,
     /// Playlist → URI, title, entries.
     pub playlists: Shared<Book<PlaylistId, Playlist>>,
+    /// Playlist → the days of its tracks, in their order; none where none is kept.
+    pub days: Shared<Book<PlaylistId, Days>>,
     /// Sums over this worker's playlists.
     pub totals: Shared<Book<(), Totals>>,
 }
@@ -92,8 +98,14 @@ struct Waiting {
     edits: Vec<Edit>,
 }
 
-/// Builds the operator. It goes on from `share`. `refused` hears of edits that name a taken id.
-pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share: Share) -> Applied<'s> {
+/// Builds the operator. It goes on from `share`, and remembers when entries were added for `keep_days` days.
+/// `refused` hears of edits that name a taken id.
+pub(crate) fn apply<'s>(
+    edits: StreamVec<'s, u64, Edit>,
+    refused: Refused,
+    share: Share,
+    keep_days: u16,
+) -> Applied<'s> {
     let scope = edits.scope();
     let peers = scope.peers() as u64;
     let mut builder = OperatorBuilder::new("Apply".to_owned(), scope);
@@ -118,8 +130,10 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
     let (trace, mut writer) = TraceAgent::new(spine, info, logger);
     let mut own = Some(Trace::new(trace.clone()));
     let playlists = Arc::new(RwLock::new(share.playlists));
+    let days = Arc::new(RwLock::new(share.days));
     let totals = <Shared<Book<_, _>>>::default();
-    let (own_playlists, own_totals) = (Arc::clone(&playlists), Arc::clone(&totals));
+    let (own_playlists, own_days, own_totals) =
+        (Arc::clone(&playlists), Arc::clone(&days), Arc::clone(&totals));
 
     builder.build(move |initial| {
         let mut begun = Some((initial, share.by_playlist, share.totals));
@@ -154,13 +168,18 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
             });
             let upper = frontiers[0].frontier().to_owned();
             if lower != upper {
+                let newest = own_totals.read().newest(&()).map(|totals| totals.newest).unwrap_or_default();
                 let mut step = Step {
                     peers,
                     playlists: &own_playlists,
+                    days: &own_days,
+                    newest,
+                    keep_days,
                     refused: &refused,
                     builder: ValBuilder::default(),
                     changed: BTreeMap::new(),
                     cards: Vec::new(),
+                    dated: Vec::new(),
                 };
                 let (mut caps, mut ready) = (BTreeMap::new(), Vec::new());
                 while let Some(entry) = waiting.first_entry().filter(|e| !upper.less_equal(e.key())) {
@@ -177,6 +196,9 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
                     let mut playlists = own_playlists.write();
                     step.cards.sort_by_key(|(epoch, ..)| *epoch);
                     step.cards.into_iter().for_each(|(epoch, id, card)| playlists.set(epoch, id, card));
+                    let mut days = own_days.write();
+                    step.dated.sort_by_key(|(epoch, ..)| *epoch);
+                    step.dated.into_iter().for_each(|(epoch, id, dated)| days.set(epoch, id, dated));
                 }
                 match (batch, caps.values().next()) {
                     (Some(batch), Some([cap, ..])) => {
@@ -191,7 +213,10 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
                 for (epoch, changed) in step.changed {
                     let Some([_, notes, titles, counts]) = caps.get(&epoch) else { continue };
                     let before = totals.newest(&()).copied().unwrap_or_default();
-                    totals.set(epoch, (), Some(changed.added_to(before)));
+                    let now = changed.added_to(before);
+                    totals.set(epoch, (), Some(now));
+                    let dated = Note::dated(changed.dated, now.newest.first_of(keep_days), peers);
+                    notes_out.activate().session(notes).give_iterator(dated);
                     notes_out.activate().session(notes).give_iterator(changed.notes.into_iter());
                     titles_out.activate().session(titles).give_iterator(changed.titles.into_iter());
                     if changed.playlists != 0 {
@@ -207,7 +232,8 @@ pub(crate) fn apply<'s>(edits: StreamVec<'s, u64, Edit>, refused: Refused, share
             writer.exert();
         }
     });
-    Applied { by_playlist: Arranged { stream: batches, trace }, titles, notes, counts, playlists, totals }
+    let by_playlist = Arranged { stream: batches, trace };
+    Applied { by_playlist, titles, notes, counts, playlists, days, totals }
 }
 
 /// Title and words of a playlist, as there since time 0.
@@ -224,6 +250,9 @@ struct Changed {
     playlists: i32,
     entries: i64,
     digest: Digest,
+    /// Additions by day that came (1) or went (-1).
+    dated: Vec<(TrackId, Day, i32)>,
+    newest: Newest,
 }
 
 impl Changed {
@@ -231,6 +260,7 @@ impl Changed {
         totals.playlists = totals.playlists.saturating_add_signed(self.playlists.into());
         totals.entries = totals.entries.saturating_add_signed(self.entries);
         totals.digest += self.digest;
+        totals.newest.merge(&self.newest);
         totals
     }
 }
@@ -239,19 +269,25 @@ impl Changed {
 struct Step<'a> {
     peers: u64,
     playlists: &'a Shared<Book<PlaylistId, Playlist>>,
+    days: &'a Shared<Book<PlaylistId, Days>>,
+    /// As of before the step: what is too old by it is too old whatever comes.
+    newest: Newest,
+    keep_days: u16,
     refused: &'a Refused,
     builder: ValBuilder<PlaylistId, TrackId, u64, i32>,
     changed: BTreeMap<u64, Changed>,
     /// Playlists as they are after an epoch: for the book, all at once, so that no reader waits for long.
     cards: Vec<(u64, PlaylistId, Option<Playlist>)>,
+    /// The same of the days of their tracks.
+    dated: Vec<(u64, PlaylistId, Option<Days>)>,
 }
 
 impl Step<'_> {
     fn run(&mut self, view: &View<PlaylistId, TrackId>, ready: Vec<(u64, Edit)>) {
         let mut edits = Vec::with_capacity(ready.len());
-        for (epoch, Edit { seq, op }) in ready {
+        for (epoch, Edit { seq, day, op }) in ready {
             match op {
-                Op::Playlist { id, uri, op } => edits.push((id, epoch, seq, uri, op)),
+                Op::Playlist { id, uri, op } => edits.push((id, epoch, seq, day, uri, op)),
                 about_track => {
                     self.changed.entry(epoch).or_default().notes.extend(Note::about(
                         seq,
@@ -264,17 +300,20 @@ impl Step<'_> {
         edits.sort_by_key(|(id, epoch, seq, ..)| (*id, *epoch, *seq));
         let (mut pass, mut edits) = (view.pass(), edits.into_iter().peekable());
         while let Some(&(id, ..)) = edits.peek() {
-            let mut draft = Draft { card: self.playlists.read().newest(&id).cloned(), tracks: Vec::new() };
-            if draft.card.is_some() {
-                pass.read(id, u64::MAX, |track| draft.tracks.push(track));
+            let (card, mut tracks) = (self.playlists.read().newest(&id).cloned(), Vec::new());
+            if card.is_some() {
+                pass.read(id, u64::MAX, |track| tracks.push(track));
             }
+            let mut draft = Draft::new(card, tracks, self.days.read().newest(&id).map(|days| &**days));
             let mut updates = Vec::new();
             while let Some(&(_, epoch, ..)) = edits.peek().filter(|edit| edit.0 == id) {
                 let before = draft.clone();
-                while let Some((_, _, seq, uri, op)) = edits.next_if(|edit| (edit.0, edit.1) == (id, epoch)) {
-                    self.edit(&mut draft, epoch, seq, &uri, op);
+                while let Some((_, _, seq, day, uri, op)) =
+                    edits.next_if(|edit| (edit.0, edit.1) == (id, epoch))
+                {
+                    self.edit(&mut draft, epoch, (seq, day), &uri, op);
                 }
-                draft.seal();
+                draft.seal(self.newest.first_of(self.keep_days));
                 self.close(id, epoch, &before, &draft, &mut updates);
             }
             updates.sort_unstable();
@@ -284,13 +323,20 @@ impl Step<'_> {
         }
     }
 
-    fn edit(&mut self, draft: &mut Draft, epoch: u64, seq: u64, uri: &str, op: PlaylistOp) {
+    fn edit(&mut self, draft: &mut Draft, epoch: u64, (seq, day): (u64, Day), uri: &str, op: PlaylistOp) {
         match draft.card.as_ref().filter(|card| *card.uri != *uri) {
             Some(taken) => (self.refused)(seq, format!("playlist {uri:?} has the id of {:?}", taken.uri)),
             None => {
-                let mut notes = Notes::new(seq, self.peers);
-                draft.apply(uri, op, |track, said| notes.add(track, said));
-                self.changed.entry(epoch).or_default().notes.extend(notes.finish());
+                let (mut notes, mut gained) = (Notes::new(seq, self.peers), false);
+                draft.apply(uri, op, day, |track, said| {
+                    gained |= matches!(said, Said::Gained(..));
+                    notes.add(track, said);
+                });
+                let changed = self.changed.entry(epoch).or_default();
+                changed.notes.extend(notes.finish());
+                if gained {
+                    changed.newest.see(day);
+                }
             }
         }
     }
@@ -321,6 +367,11 @@ impl Step<'_> {
         }
         if before != now {
             self.cards.push((epoch, id, now.card.clone()));
+        }
+        let [old, new] = [before, now].map(Draft::additions);
+        draft::difference(&old, &new, |(track, day), diff| changed.dated.push((track, day, diff)));
+        if !(old.is_empty() && new.is_empty()) && before.days != now.days {
+            self.dated.push((epoch, id, (!new.is_empty()).then(|| now.days.clone().into())));
         }
     }
 }

@@ -11,7 +11,6 @@ mod parties;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -32,6 +31,7 @@ use crate::ids::TrackId;
 use crate::views::Shared;
 use crate::views::book::{Book, Changes};
 use crate::views::popularity::Popularity;
+use crate::views::trending::Trending;
 
 /// Builds containers for a stream that has no records.
 type Nothing = CapacityContainerBuilder<Vec<()>>;
@@ -67,38 +67,38 @@ struct Held {
 /// The tracks of one worker, while notes are taken.
 struct Catalogue {
     cards: Shared<Cards>,
+    trending: Shared<Trending>,
     refused: Refused,
 }
 
-/// Builds the operator that goes on with these cards and keeps counts; gives the changes of the counts.
+/// Builds the operator that goes on with these cards and additions by day, and keeps counts; gives the changes of
+/// the counts.
 pub fn catalogue<'s>(
     notes: StreamVec<'s, u64, Note>,
     refused: Refused,
-    cards: Cards,
-) -> (Shared<Cards>, StreamVec<'s, u64, Count>) {
-    let cards = Arc::new(RwLock::new(cards));
-    let own = Arc::clone(&cards);
-    let counts =
-        notes.unary_frontier(Exchange::new(|note: &Note| note.to), "Catalogue", move |_cap, _info| {
-            let mut waiting: BTreeMap<u64, Waiting<Note>> = BTreeMap::new();
-            let catalogue = Catalogue { cards: own, refused };
-            move |(input, frontier), output| {
-                input.for_each(|cap, data| {
-                    if let Some(cap) = cap.retain_least(0) {
-                        waiting.entry(*cap.time()).or_insert_with(|| (cap, Vec::new())).1.append(data);
-                    }
-                });
-                while let Some(entry) = waiting.first_entry().filter(|e| !frontier.less_equal(e.key())) {
-                    let (epoch, (cap, mut notes)) = entry.remove_entry();
-                    notes.sort_by_key(|note| note.seq);
-                    let mut diffs = FxHashMap::default();
-                    notes.into_iter().for_each(|note| catalogue.take(epoch, note, &mut diffs));
-                    let net = diffs.into_iter().filter(|(_, diff)| *diff != 0);
-                    output.session(&cap).give_iterator(net.map(|(track, diff)| Count::Track(track, diff)));
+    cards: &Shared<Cards>,
+    trending: &Shared<Trending>,
+) -> StreamVec<'s, u64, Count> {
+    let (cards, trending) = (Arc::clone(cards), Arc::clone(trending));
+    notes.unary_frontier(Exchange::new(|note: &Note| note.to), "Catalogue", move |_cap, _info| {
+        let mut waiting: BTreeMap<u64, Waiting<Note>> = BTreeMap::new();
+        let catalogue = Catalogue { cards, trending, refused };
+        move |(input, frontier), output| {
+            input.for_each(|cap, data| {
+                if let Some(cap) = cap.retain_least(0) {
+                    waiting.entry(*cap.time()).or_insert_with(|| (cap, Vec::new())).1.append(data);
                 }
+            });
+            while let Some(entry) = waiting.first_entry().filter(|e| !frontier.less_equal(e.key())) {
+                let (epoch, (cap, mut notes)) = entry.remove_entry();
+                notes.sort_by_key(|note| note.seq);
+                let mut diffs = FxHashMap::default();
+                notes.into_iter().for_each(|note| catalogue.take(epoch, note, &mut diffs));
+                let net = diffs.into_iter().filter(|(_, diff)| *diff != 0);
+                output.session(&cap).give_iterator(net.map(|(track, diff)| Count::Track(track, diff)));
             }
-        });
-    (cards, counts)
+        }
+    })
 }
 
 /// Builds the operator that keeps all counts, once in every process: the workers from one number in
@@ -237,6 +237,13 @@ impl Catalogue {
                 }
             }
             News::Forgotten(track) => self.cards.write().forget(epoch, track, Source::Described),
+            News::Dated { additions, first } => {
+                let mut trending = self.trending.write();
+                for (track, day, diff) in additions {
+                    trending.add(epoch, track, day, diff);
+                }
+                trending.keep_from(epoch, first);
+            }
         }
     }
 
@@ -284,6 +291,7 @@ mod tests {
         let told = Rc::clone(&seen);
         let catalogue = Catalogue {
             cards: Shared::default(),
+            trending: Shared::default(),
             refused: Rc::new(move |seq, _why| told.borrow_mut().push(seq)),
         };
         let track = TrackId(5);

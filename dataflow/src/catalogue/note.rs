@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Said;
+use crate::day::Day;
 use crate::edit::{Mentions, Names, Op};
 use crate::ids::TrackId;
 
@@ -30,6 +31,13 @@ pub enum News {
     Described(Mentions),
     /// Their described names go.
     Forgotten(TrackId),
+    /// So many more of their present entries were added on these days.
+    Dated {
+        /// Track, day, how many.
+        additions: Vec<(TrackId, Day, i32)>,
+        /// Days before this one need not be kept any more.
+        first: Day,
+    },
 }
 
 impl Note {
@@ -41,6 +49,14 @@ impl Note {
             Op::Playlist { .. } => return None,
         };
         Some(Note { to: to % peers, seq, news })
+    }
+
+    /// What changed in when entries were added, to the owners of their tracks. It has no place on the log.
+    pub fn dated(additions: Vec<(TrackId, Day, i32)>, first: Day, peers: u64) -> impl Iterator<Item = Note> {
+        let mut parts: Vec<Vec<_>> = (0..peers).map(|_| Vec::new()).collect();
+        additions.into_iter().for_each(|one| parts[(one.0.0 % peers) as usize].push(one));
+        let parts = (0..).zip(parts).filter(|(_, additions)| !additions.is_empty());
+        parts.map(move |(to, additions)| Note { to, seq: 0, news: News::Dated { additions, first } })
     }
 }
 

@@ -17,10 +17,12 @@ mod round;
 mod state;
 mod tally;
 mod track;
+mod trending;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::TrackCard;
+pub use crate::views::trending::Growth;
 pub use board::{Board, Lease};
 pub use pair::Both;
 pub use plan::Desk;
@@ -28,6 +30,7 @@ pub(crate) use read::{LOCKED, counted};
 pub use round::{Hub, Local, rounds};
 pub use tally::Tally;
 
+use crate::day::Day;
 use crate::digest::Digest;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::scoring::Likeness;
@@ -66,6 +69,13 @@ pub enum Question {
     },
     /// Which tracks do most playlists hold?
     Popular {
+        /// How many at the most.
+        limit: usize,
+    },
+    /// Which tracks are added more than they were?
+    Trending {
+        /// Days of the window, and of the one before it.
+        days: u16,
         /// How many at the most.
         limit: usize,
     },
@@ -121,6 +131,8 @@ pub enum Body {
     Pair(Result<Box<PairAnswer>, TrackId>),
     /// Tracks with the number of playlists that hold them, most first.
     Popular(Vec<(TrackCard, u32)>),
+    /// Those that have grown.
+    Trending(TrendingAnswer),
     /// The sums.
     State(State),
 }
@@ -173,6 +185,15 @@ pub struct TrackAnswer {
     pub track: TrackCard,
     /// How many playlists hold it.
     pub playlists: u32,
+}
+
+/// The tracks that are added more than they were.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrendingAnswer {
+    /// The last day of the window; none if nothing was ever added.
+    pub through: Day,
+    /// Most grown first, ties by id.
+    pub chart: Vec<(TrackAnswer, Growth)>,
 }
 
 /// A track and its neighbours.

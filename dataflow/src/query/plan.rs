@@ -201,6 +201,7 @@ pub fn plan(question: Question) -> Box<dyn Plan> {
         Question::Neighbours { track, limit } => Box::new(super::neighbours::Counting::new(track, limit)),
         Question::Pair { track, with } => Box::new(super::pair::Pairing::new(track, with)),
         Question::Popular { limit } => Box::new(super::popular::Charting::new(limit)),
+        Question::Trending { days, limit } => Box::new(super::trending::Trending::new(days, limit)),
         Question::State => Box::new(super::state::Totalling),
     }
 }

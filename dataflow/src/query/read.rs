@@ -1,15 +1,20 @@
 //! What a worker can be asked to read, and what it finds: pure functions of its views, as-of one epoch.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use super::pair::Both;
 use super::tally::Tally;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackCard;
+use crate::day::Day;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::sample;
 use crate::scoring::{best, seed_weight, vote};
 use crate::views::Views;
+use crate::views::parts::PARTS;
+use crate::views::trending::Growth;
 
 /// Look-ups that are made under one lock. While a worker waits to write, other readers wait behind it: nobody
 /// may hold a lock for long.
@@ -46,6 +51,15 @@ pub enum Read {
     Totals,
     /// The most popular tracks.
     Popular(usize),
+    /// Of its tracks, those whose additions have grown most.
+    Grown {
+        /// The last day of the window.
+        newest: Day,
+        /// How long it is.
+        days: u16,
+        /// How many at the most.
+        limit: usize,
+    },
     /// Names and popularity of tracks that live there.
     Cards(Vec<TrackId>),
 }
@@ -84,6 +98,8 @@ pub enum Found {
     Totals(Totals),
     /// Tracks with the number of playlists that hold them.
     Popular(Vec<(TrackId, u32)>),
+    /// Tracks and how they have grown.
+    Grown(Vec<(TrackId, Growth)>),
     /// Such of the tracks as are there, with the number of playlists that hold them.
     Cards(Vec<(TrackId, TrackCard, u32)>),
 }
@@ -122,6 +138,9 @@ impl Read {
             Read::Both { track, with, sample } => Found::Both(both(views, *track, *with, *sample, epoch)),
             Read::Totals => Found::Totals(totals(views, epoch)),
             Read::Popular(limit) => Found::Popular(views.popularity.write().top(*limit, epoch)),
+            Read::Grown { newest, days, limit } => {
+                Found::Grown(grown(views, (*newest, *days), *limit, epoch))
+            }
             Read::Cards(tracks) => {
                 let card = |track: &TrackId| {
                     let card = views.owner(*track).cards.read().get(*track, epoch)?;
@@ -178,6 +197,24 @@ fn totals(views: &Views, epoch: u64) -> Totals {
     for books in &*views.books {
         all.add(&books.totals.read().get(&(), epoch).copied().unwrap_or_default());
     }
+    all
+}
+
+/// The tracks that have grown most. Locks are held for one part of a book at a time.
+fn grown(views: &Views, window: (Day, u16), limit: usize, epoch: u64) -> Vec<(TrackId, Growth)> {
+    let mut all = Vec::new();
+    for books in &*views.books {
+        (0..PARTS).for_each(|part| all.extend(books.trending.read().grown(part, window, epoch)));
+        all.extend(books.trending.read().grown_else(window, epoch));
+    }
+    most_grown(all, limit)
+}
+
+/// The `limit` most grown of these, each once; ties by id.
+pub fn most_grown(mut all: Vec<(TrackId, Growth)>, limit: usize) -> Vec<(TrackId, Growth)> {
+    all.sort_unstable_by_key(|(track, growth)| (Reverse(growth.score()), *track));
+    all.dedup_by_key(|(track, _)| *track);
+    all.truncate(limit);
     all
 }
 

@@ -8,12 +8,14 @@ use std::thread::scope;
 use super::ranks::Ranks;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::{Cards, TrackRecord};
+use crate::day::{Day, Days, Newest};
 use crate::ids::{PlaylistId, TrackId};
 use crate::views::batch::Batch;
 use crate::views::book::Book;
 use crate::views::parts::PARTS;
 use crate::views::popularity::Popularity;
 use crate::views::trace::View;
+use crate::views::trending::Trending;
 
 /// What is not as a state can be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +37,8 @@ struct Part {
     /// With where each one's tracks begin.
     playlists: Vec<(PlaylistId, Playlist, usize)>,
     tracks: Vec<TrackId>,
+    days: Book<PlaylistId, Days>,
+    newest: Newest,
 }
 
 impl Playlists {
@@ -43,11 +47,22 @@ impl Playlists {
         Playlists((0..workers.max(1)).map(|_| Part::default()).collect())
     }
 
-    /// Takes in a playlist; each once.
+    /// When events last added something.
+    pub fn newest(&mut self, newest: &Newest) {
+        self.0.iter_mut().take(1).for_each(|part| part.newest.merge(newest));
+    }
+
+    /// Takes in a playlist; each once. `days` has none, or one for each track.
     ///
     /// # Errors
     /// If its tracks are not ascending.
-    pub fn add(&mut self, uri: &str, title: Option<&str>, tracks: &[TrackId]) -> Result<(), Malformed> {
+    pub fn add(
+        &mut self,
+        uri: &str,
+        title: Option<&str>,
+        tracks: &[TrackId],
+        days: &[Day],
+    ) -> Result<(), Malformed> {
         if !tracks.is_sorted_by(|a, b| a < b) {
             return Err(Malformed::Disorder(uri.into()));
         }
@@ -58,6 +73,9 @@ impl Playlists {
             Playlist { uri: uri.into(), title: title.map(Into::into), entries: tracks.len() as u32 };
         part.playlists.push((id, playlist, part.tracks.len()));
         part.tracks.extend_from_slice(tracks);
+        if !days.is_empty() {
+            part.days.set(0, id, Some(days.into()));
+        }
         Ok(())
     }
 }
@@ -96,6 +114,9 @@ pub struct Restored {
     counts: Vec<(TrackId, u32)>,
 }
 
+/// A track, and when one of its entries was added.
+type Dated = (TrackId, Day);
+
 /// What one worker has of it.
 #[derive(Default)]
 pub(crate) struct Share {
@@ -106,6 +127,12 @@ pub(crate) struct Share {
     pub(crate) playlists: Book<PlaylistId, Playlist>,
     /// What is known of the tracks that it owns.
     pub(crate) cards: Cards,
+    /// Playlist → the days of its tracks, in their order.
+    pub(crate) days: Book<PlaylistId, Days>,
+    /// Additions of its playlists, on their way to the owners of the tracks.
+    dated: Vec<Dated>,
+    /// Additions by day of the tracks that it owns.
+    pub(crate) trending: Trending,
     /// Sums over its playlists.
     pub(crate) totals: Totals,
 }
@@ -131,6 +158,8 @@ impl Restored {
             made.collect::<Result<Vec<_>, _>>()
         })?;
         let (mut shares, lists): (Vec<Share>, Vec<Vec<u32>>) = made.into_iter().unzip();
+        let dated: Vec<Dated> =
+            shares.iter_mut().flat_map(|share| std::mem::take(&mut share.dated)).collect();
         let count = |place: usize| lists.iter().map(|counts| counts[place]).sum();
         let counts: Vec<(TrackId, u32)> =
             ranks.ids().iter().enumerate().map(|(place, track)| (*track, count(place))).collect();
@@ -138,30 +167,39 @@ impl Restored {
         scope(|scope| {
             for (owner, share) in (0..).zip(&mut shares) {
                 let own = counts.iter().filter(move |(track, _)| track.0 % workers == owner);
-                scope.spawn(move || own.for_each(|(track, count)| share.cards.count(*track, *count)));
+                let dated = dated.iter().filter(move |(track, _)| track.0 % workers == owner);
+                scope.spawn(move || {
+                    own.for_each(|(track, count)| share.cards.count(*track, *count));
+                    dated.for_each(|(track, day)| share.trending.add(0, *track, *day, 1));
+                });
             }
         });
         Ok(Restored { epoch, next, shares, counts })
     }
 
-    /// Hands every playlist to `each`, by id, with its tracks, ascending.
+    /// Hands every playlist to `each`, by id, with its tracks, ascending, and when they were added (where that is
+    /// kept of any).
     ///
     /// # Errors
     /// That of `each`, which ends it.
     pub fn playlists<E>(
         &self,
-        mut each: impl FnMut(PlaylistId, &Playlist, &[TrackId]) -> Result<(), E>,
+        mut each: impl FnMut(PlaylistId, &Playlist, &[TrackId], &[Day]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut all: Vec<_> = self.shares.iter().flat_map(|share| share.playlists.iter()).collect();
-        all.sort_unstable_by_key(|(id, _)| **id);
+        let mut all: Vec<_> = self
+            .shares
+            .iter()
+            .flat_map(|share| share.playlists.iter().map(move |(id, playlist)| (id, playlist, &share.days)))
+            .collect();
+        all.sort_unstable_by_key(|(id, ..)| **id);
         let views: Vec<View<_, _>> =
             self.shares.iter().map(|share| share.by_playlist.iter().collect()).collect();
         let (entries, mut tracks) = (View::of_all(views.iter()), Vec::new());
         let mut pass = entries.pass();
-        all.into_iter().try_for_each(|(id, playlist)| {
+        all.into_iter().try_for_each(|(id, playlist, days)| {
             tracks.clear();
             pass.read(*id, self.epoch, |track| tracks.push(track));
-            each(*id, playlist, &tracks)
+            each(*id, playlist, &tracks, days.newest(id).map(|days| &**days).unwrap_or_default())
         })
     }
 
@@ -197,9 +235,10 @@ impl Share {
     /// Of these playlists, and of the tracks that it owns; also how many of these playlists hold each track,
     /// by rank.
     fn new(part: Part, cards: Cards, ranks: &Ranks) -> Result<(Self, Vec<u32>), Malformed> {
-        let Part { mut playlists, tracks } = part;
+        let Part { mut playlists, tracks, days, newest } = part;
         playlists.sort_unstable_by_key(|(id, ..)| *id);
-        let mut share = Share { cards, ..Share::default() };
+        let mut share = Share { cards, days, ..Share::default() };
+        share.totals.newest = newest;
         let (mut keys, mut ends, mut entries) = (Vec::new(), vec![0], Vec::with_capacity(tracks.len()));
         let mut places: Vec<u32> = Vec::with_capacity(tracks.len());
         let mut counts = vec![0_u32; ranks.ids().len()];
@@ -210,6 +249,10 @@ impl Share {
                 counts[place] += 1;
                 places.push(place as u32);
                 share.totals.digest.update(id, *track, 1);
+            }
+            if let Some(days) = share.days.newest(&id) {
+                let all = own.iter().copied().zip(days.iter().copied());
+                share.dated.extend(all.filter(|(_, day)| *day != Day::default()));
             }
             if !own.is_empty() {
                 entries.extend_from_slice(own);

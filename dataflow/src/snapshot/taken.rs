@@ -6,6 +6,7 @@ use rustc_hash::FxHashSet;
 
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackRecord;
+use crate::day::Day;
 use crate::ids::{PlaylistId, TrackId};
 use crate::query::Lease;
 use crate::views::Books;
@@ -61,14 +62,14 @@ impl<'a> Snapshot<'a> {
         all
     }
 
-    /// Hands every playlist to `each`, by id: what is known of it and its tracks, ascending; none if it is
-    /// gone.
+    /// Hands every playlist to `each`, by id: what is known of it and its tracks, ascending, and when they were
+    /// added (where that is kept of any); none if it is gone.
     ///
     /// # Errors
     /// That of `each`, which ends it.
     pub fn playlists<E>(
         &self,
-        mut each: impl FnMut(PlaylistId, Option<&Playlist>, &[TrackId]) -> Result<(), E>,
+        mut each: impl FnMut(PlaylistId, Option<&Playlist>, &[TrackId], &[Day]) -> Result<(), E>,
     ) -> Result<(), E> {
         let (views, epoch) = (self.lease.views(), self.as_of());
         let ids = self.ids(
@@ -79,12 +80,13 @@ impl<'a> Snapshot<'a> {
         let (mut pass, mut tracks) = (views.by_playlist.pass(), Vec::new());
         for id in ids {
             let playlist = views.owner(id).playlists.read().get(&id, epoch).cloned();
+            let days = views.owner(id).days.read().get(&id, epoch).cloned().unwrap_or_default();
             tracks.clear();
             if playlist.is_some() {
                 pass.read(id, epoch, |track| tracks.push(track));
             }
             if playlist.is_some() || !self.whole {
-                each(id, playlist.as_ref(), &tracks)?;
+                each(id, playlist.as_ref(), &tracks, &days)?;
             }
         }
         Ok(())

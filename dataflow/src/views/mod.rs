@@ -9,6 +9,7 @@ pub mod book;
 pub mod parts;
 pub mod popularity;
 pub mod trace;
+pub mod trending;
 
 use std::sync::Arc;
 
@@ -16,11 +17,13 @@ use parking_lot::RwLock;
 
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::Cards;
+use crate::day::Days;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::neighbours::Rows;
 use book::Book;
 use popularity::Popularity;
 use trace::{Trace, View};
+use trending::Trending;
 
 /// What there is to read of one worker, or of several as if they were one. Any thread can read it; cloning
 /// it is cheap.
@@ -47,6 +50,10 @@ pub struct Books {
     pub playlists: Shared<Book<PlaylistId, Playlist>>,
     /// Track → URI and names.
     pub cards: Shared<Cards>,
+    /// Playlist → the days of its tracks, in their order; none where none is kept.
+    pub days: Shared<Book<PlaylistId, Days>>,
+    /// Track → additions by day.
+    pub trending: Shared<Trending>,
     /// Entries, playlists and digest of this worker's playlists.
     pub totals: Shared<Book<(), Totals>>,
     /// Track → its row in the graph, as-of a step of the graph.
@@ -116,6 +123,8 @@ impl Live {
         self.by_title.hold(since);
         self.books.playlists.write().forget_before(since);
         self.books.cards.write().forget_before(since);
+        self.books.days.write().forget_before(since);
+        self.books.trending.write().forget_before(since);
         self.books.totals.write().forget_before(since);
     }
 }

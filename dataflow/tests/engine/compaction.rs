@@ -10,7 +10,7 @@ use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Board, Query, Question};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Settings, Trending};
 
 const PLAYLISTS: u32 = 2_000;
 const TRACKS: u32 = 5_000;
@@ -84,6 +84,43 @@ fn batches_stay_few_over_many_epochs() {
         most.iter().for_each(|(batches, _)| assert!(*batches <= 24, "{most:?}"));
         most.iter().for_each(|(_, times)| assert!(*times <= 5_000, "{most:?}"));
         assert!(most_epochs <= 16, "{most_epochs}");
+    })
+    .expect("timely starts");
+}
+
+/// What nobody touches any more is dropped too, once it is older than is kept.
+#[test]
+fn old_days_are_dropped_from_all_tracks() {
+    timely::execute(timely::Config::thread(), |worker| {
+        let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
+        let settings = Settings { trending: Trending { keep_days: 4 }, ..Settings::default() };
+        let board = Arc::new(Board::new(1, settings));
+        let mut dataflow = Dataflow::new(worker, 1, settings, &refused, &board, true);
+        let (mut seq, mut epoch) = (0, 1);
+        let mut add = |tracks: std::ops::Range<u32>, day: i64| {
+            dataflow.advance(epoch);
+            for n in tracks {
+                let playlist = format!("p:{}", n % 40).into();
+                let change = Change::TrackAdded { playlist, track: Track::new(format!("t:{n}")) };
+                dataflow.feed(Edit::new(seq, &Event { at_ms: day * 86_400_000, change }));
+                seq += 1;
+            }
+            dataflow.advance(epoch + 1);
+            while !dataflow.is_complete(epoch) {
+                worker.step();
+            }
+            dataflow.show(epoch, |_, _| {});
+            epoch += 1;
+            dataflow.with_views(|views| views.books[0].trending.read().size())
+        };
+        assert_eq!(add(0..2_000, 10), 2_000);
+        assert_eq!(add(1_900..2_500, 12), 2_500, "those that were there already are of day 10");
+        // Fewer than three events from the future change nothing.
+        assert_eq!(add(2_500..2_502, 900), 2_502);
+        let kept: Vec<usize> = (0..100).map(|n| add(3_000 + n..3_001 + n, 15)).collect();
+        assert!((2_400..2_503).contains(&kept[0]), "one part in 64 of day 10 is gone: {kept:?}");
+        assert_eq!(kept[99], 602, "days 12 and 15, and 900 that may come");
+        assert!(kept.windows(2).all(|two| two[1] <= two[0] + 1), "a part at a time: {kept:?}");
     })
     .expect("timely starts");
 }

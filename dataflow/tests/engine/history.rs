@@ -11,7 +11,7 @@ use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
 use segue_dataflow::query::{Answer, Board, Query, Question, Recommend, Seeds};
-use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings};
+use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings, Trending};
 use segue_dataflow::title;
 
 /// The events of one epoch, and what is asked as-of it.
@@ -46,9 +46,11 @@ const TITLES: [&str; 6] = ["Chill", "chill!", "Chill Hits", "The Gym", "🔥", "
 pub fn history(seed: u64, world: World) -> Vec<Epoch> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..world.epochs)
-        .map(|_| {
+        .map(|epoch| {
             let events = [0, 1, 1, 3, 12][rng.random_range(0..5)];
-            let events = (0..events).map(|_| event(&mut rng, world)).collect();
+            let events =
+                (0..events).map(|_| Event { at_ms: at_ms(&mut rng, epoch), ..event(&mut rng, world) });
+            let events = events.collect();
             Epoch { events, questions: questions(&mut rng, world) }
         })
         .collect()
@@ -95,12 +97,27 @@ pub fn event(rng: &mut ChaCha8Rng, world: World) -> Event<'static> {
     Event { at_ms: 0, change }
 }
 
+/// A day lasts eight epochs. Some events are late, even by more than is kept, some early, some without a day; and in
+/// most histories there are some, though not always three, from a clock that is years ahead.
+fn at_ms(rng: &mut ChaCha8Rng, epoch: usize) -> i64 {
+    let today = 20 + epoch as i64 / 8;
+    let day = match rng.random_range(0..1000) {
+        0..20 => 0,
+        20..22 => 2_000,
+        22..300 => today - rng.random_range(0..14),
+        300..350 => today + rng.random_range(0..3),
+        _ => today,
+    };
+    day * 86_400_000 + rng.random_range(0..86_400_000)
+}
+
 /// The state, every playlist, and a handful of everything else, known or not.
 pub fn questions(rng: &mut ChaCha8Rng, world: World) -> Vec<Question> {
     let any_track = |rng: &mut ChaCha8Rng| TrackId::of(&track(rng.random_range(0..world.tracks + 5)));
     let any_playlist =
         |rng: &mut ChaCha8Rng| PlaylistId::of(&playlist(rng.random_range(0..world.playlists + 1)));
-    let mut all = vec![Question::State, Question::Popular { limit: rng.random_range(0..50) }];
+    let (limit, days) = (rng.random_range(0..50), rng.random_range(1..=5));
+    let mut all = vec![Question::State, Question::Popular { limit }, Question::Trending { days, limit }];
     all.extend((0..world.playlists).map(|n| Question::Playlist(PlaylistId::of(&playlist(n)))));
     for _ in 0..3 {
         all.push(Question::Track(any_track(rng)));
@@ -127,7 +144,7 @@ pub fn settings(seed: u64) -> Settings {
     let recommend = RecommendKnobs { sample: 1 + rng.next_u32() % 6, nearest: 1 + rng.next_u32() % 8 };
     let (sample, keep) = (1 + rng.next_u32() % 6, 1 + rng.next_u32() % 20);
     let neighbours = Neighbours { sample, keep, ..Neighbours::default() };
-    Settings { recommend, neighbours }
+    Settings { recommend, neighbours, trending: Trending { keep_days: 10 } }
 }
 
 /// What came of a run.

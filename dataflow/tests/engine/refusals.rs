@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use segue_dataflow::day::Day;
 use segue_dataflow::edit::{Edit, Op, PlaylistOp};
 use segue_dataflow::engine::Dataflow;
 use segue_dataflow::ids::PlaylistId;
@@ -13,7 +14,7 @@ use segue_dataflow::settings::Settings;
 /// An edit of a playlist whose URI hashes to the id of "p:1", or so it says.
 fn titled(seq: u64, uri: &str, title: &str) -> Edit {
     let op = PlaylistOp::Titled(title.into());
-    Edit { seq, op: Op::Playlist { id: PlaylistId::of("p:1"), uri: uri.into(), op } }
+    Edit { seq, day: Day::default(), op: Op::Playlist { id: PlaylistId::of("p:1"), uri: uri.into(), op } }
 }
 
 #[test]

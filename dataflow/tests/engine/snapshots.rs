@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use segue_dataflow::apply::Totals;
 use segue_dataflow::catalogue::TrackRecord;
+use segue_dataflow::day::Day;
 use segue_dataflow::edit::Edit;
 use segue_dataflow::event::Event;
 use segue_dataflow::ids::{PlaylistId, TrackId};
@@ -22,13 +23,16 @@ use crate::history::{World, history, questions};
 use crate::twin::Twin;
 use crate::workers::{ask, start};
 
+/// URI, title, tracks, and their days.
+type KeptPlaylist = (String, Option<String>, Vec<TrackId>, Vec<Day>);
+
 /// What a store has of snapshots, the later ones over the earlier.
 #[derive(Clone, Default)]
 struct Kept {
     epoch: u64,
     next: Vec<u64>,
     totals: Totals,
-    playlists: BTreeMap<PlaylistId, (String, Option<String>, Vec<TrackId>)>,
+    playlists: BTreeMap<PlaylistId, KeptPlaylist>,
     tracks: BTreeMap<TrackId, TrackRecord>,
 }
 
@@ -40,13 +44,14 @@ impl Kept {
         (self.epoch, self.next, self.totals) =
             (snapshot.as_of(), snapshot.next().to_vec(), snapshot.totals());
         let (mut last_playlist, mut last_track) = (None, None);
-        let done: Result<(), Infallible> = snapshot.playlists(|id, playlist, tracks| {
+        let done: Result<(), Infallible> = snapshot.playlists(|id, playlist, tracks, days| {
             assert!(last_playlist.replace(id).is_none_or(|last| last < id), "in the order of ids");
             match playlist {
                 Some(p) => {
                     assert_eq!((PlaylistId::of(&p.uri), p.entries as usize), (id, tracks.len()));
                     let title = p.title.as_deref().map(str::to_owned);
-                    self.playlists.insert(id, (p.uri.to_string(), title, tracks.to_vec()));
+                    let (tracks, days) = (tracks.to_vec(), days.to_vec());
+                    self.playlists.insert(id, (p.uri.to_string(), title, tracks, days));
                 }
                 None => drop(self.playlists.remove(&id)),
             }
@@ -68,9 +73,10 @@ impl Kept {
         let (mut playlists, mut tracks) = (Playlists::new(workers), Tracks::new(workers));
         self.tracks.values().for_each(|track| tracks.add(track));
         // As layers come: not in the order of ids.
-        for (uri, title, tracks) in self.playlists.values().rev() {
-            playlists.add(uri, title.as_deref(), tracks).expect("in order");
+        for (uri, title, tracks, days) in self.playlists.values().rev() {
+            playlists.add(uri, title.as_deref(), tracks, days).expect("in order");
         }
+        playlists.newest(&self.totals.newest);
         let restored = Restored::new(self.epoch, self.next.clone(), playlists, tracks);
         let restored = restored.expect("all tracks are known");
         assert_eq!(restored.totals(), self.totals);
@@ -150,7 +156,7 @@ fn a_state_of_long_playlists_comes_back() {
     for n in 0..400 {
         let mut tracks: Vec<_> = if n % 3 == 0 { Vec::new() } else { long(n).collect() };
         tracks.sort_unstable();
-        playlists.add(&crate::history::playlist(n), Some("chill"), &tracks).expect("in order");
+        playlists.add(&crate::history::playlist(n), Some("chill"), &tracks, &[]).expect("in order");
     }
     let restored = Restored::new(9, vec![3, 4], playlists, tracks).expect("all tracks are known");
     let totals = restored.totals();
@@ -163,10 +169,11 @@ fn a_state_of_long_playlists_comes_back() {
     assert_eq!((state.playlists, state.entries, state.digest), (400, totals.entries, totals.digest));
     assert_eq!((state.tracks, answer.next), (7_000, vec![3, 4]));
     let mut entries = 0;
-    let done: Result<(), Infallible> = engine.snapshot(true).expect("running").playlists(|_, _, tracks| {
-        entries += tracks.len() as u64;
-        Ok(())
-    });
+    let done: Result<(), Infallible> =
+        engine.snapshot(true).expect("running").playlists(|_, _, tracks, _| {
+            entries += tracks.len() as u64;
+            Ok(())
+        });
     done.expect("infallible");
     assert_eq!(entries, totals.entries);
     engine.stop().expect("no worker panics");
@@ -176,8 +183,8 @@ fn a_state_of_long_playlists_comes_back() {
 fn what_is_no_state_is_refused() {
     let mut playlists = Playlists::new(1);
     let (a, b) = (TrackId(1), TrackId(2));
-    assert_eq!(playlists.add("p", None, &[b, a]), Err(Malformed::Disorder("p".into())));
-    assert_eq!(playlists.add("q", None, &[a, a]), Err(Malformed::Disorder("q".into())));
-    playlists.add("r", None, &[a]).expect("in order");
+    assert_eq!(playlists.add("p", None, &[b, a], &[]), Err(Malformed::Disorder("p".into())));
+    assert_eq!(playlists.add("q", None, &[a, a], &[]), Err(Malformed::Disorder("q".into())));
+    playlists.add("r", None, &[a], &[]).expect("in order");
     assert_eq!(Restored::new(1, vec![], playlists, Tracks::new(1)).err(), Some(Malformed::Unknown(a)));
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use segue_dataflow::apply::Playlist;
 use segue_dataflow::catalogue::{TrackCard, TrackRecord};
+use segue_dataflow::day::Day;
 use segue_dataflow::digest::Digest;
 use segue_dataflow::edit::{Names, Party};
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
 use segue_dataflow::query::{
-    Body, Both, Neighbour, NeighboursAnswer, PairAnswer, PlaylistAnswer, Question, Recommend,
-    Recommendations, Recommended, Seeds, Source, State, TrackAnswer,
+    Body, Both, Growth, Neighbour, NeighboursAnswer, PairAnswer, PlaylistAnswer, Question, Recommend,
+    Recommendations, Recommended, Seeds, Source, State, TrackAnswer, TrendingAnswer,
 };
 use segue_dataflow::sample;
 use segue_dataflow::scoring::{Likeness, cosine, seed_weight, vote};
@@ -28,6 +29,10 @@ pub type Rows = BTreeMap<TrackId, (u32, Vec<(TrackId, u32)>)>;
 pub struct Twin {
     playlists: BTreeMap<PlaylistId, Held>,
     catalogue: BTreeMap<TrackId, Known>,
+    /// When each entry was added, as days since 1970.
+    added: BTreeMap<(PlaylistId, TrackId), i64>,
+    /// Those of all events that added something.
+    days: Vec<i64>,
 }
 
 #[derive(Clone, Default)]
@@ -61,6 +66,21 @@ fn names(track: &Track<'_>) -> Option<Names> {
 impl Twin {
     /// One event, in log order.
     pub fn apply(&mut self, event: &Event<'_>) {
+        let id = PlaylistId::of(event.key());
+        let tracks =
+            |twin: &Twin| twin.playlists.get(&id).map(|held| held.tracks.clone()).unwrap_or_default();
+        let before = tracks(self);
+        self.change(event);
+        let now = tracks(self);
+        let day = event.at_ms.div_euclid(86_400_000);
+        self.added.retain(|(playlist, track), _| *playlist != id || now.contains(track));
+        self.added.extend(now.difference(&before).map(|track| ((id, *track), day)));
+        if !now.is_subset(&before) {
+            self.days.push(day);
+        }
+    }
+
+    fn change(&mut self, event: &Event<'_>) {
         match &event.change {
             Change::PlaylistPut { playlist, title, tracks } => {
                 let id = PlaylistId::of(playlist);
@@ -163,7 +183,7 @@ impl Twin {
         self.playlists.iter().flat_map(tracks).collect()
     }
 
-    /// A state to go on from; of tracks it has no names.
+    /// A state to go on from, without names of tracks and days of additions.
     pub fn restored(&self, workers: usize, epoch: u64) -> Restored {
         let (mut playlists, mut tracks) = (Playlists::new(workers), Tracks::new(workers));
         for known in self.catalogue.values() {
@@ -171,7 +191,7 @@ impl Twin {
         }
         for held in self.playlists.values() {
             let tracks: Vec<TrackId> = held.tracks.iter().copied().collect();
-            playlists.add(&held.uri, held.title.as_deref(), &tracks).expect("in order");
+            playlists.add(&held.uri, held.title.as_deref(), &tracks, &[]).expect("in order");
         }
         Restored::new(epoch, vec![0], playlists, tracks).expect("all tracks are known")
     }
@@ -237,6 +257,7 @@ impl Twin {
                 let top = self.chart().into_iter().take(*limit);
                 Body::Popular(top.filter_map(|(t, n)| Some((self.card(t)?, n as u32))).collect())
             }
+            Question::Trending { days, limit } => Body::Trending(self.trending(i64::from(*days), *limit)),
             Question::State => Body::State(self.state()),
         }
     }
@@ -257,6 +278,24 @@ impl Twin {
 
     fn track(&self, track: TrackId) -> Option<TrackAnswer> {
         Some(TrackAnswer { track: self.card(track)?, playlists: self.holders(track).len() as u32 })
+    }
+
+    /// The newest day is the latest that three events have reached; days before 1971 are none.
+    fn trending(&self, days: i64, limit: usize) -> TrendingAnswer {
+        let mut seen: Vec<i64> = self.days.iter().copied().filter(|day| *day > 0).collect();
+        seen.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(newest) = seen.get(2).copied() else { return TrendingAnswer::default() };
+        let mut counts: BTreeMap<TrackId, Growth> = BTreeMap::new();
+        for ((_, track), day) in self.added.iter().filter(|(_, day)| **day > 0) {
+            let growth = counts.entry(*track).or_default();
+            growth.added += u32::from((newest - days + 1..=newest).contains(day));
+            growth.before += u32::from((newest - 2 * days + 1..=newest - days).contains(day));
+        }
+        let growing = counts.iter().filter(|(_, growth)| growth.score() > 0);
+        let ranked = ranked(growing.map(|(track, growth)| (*track, growth.score())).collect());
+        let named = |(track, _)| Some((self.track(track)?, counts[&track]));
+        let chart = ranked.into_iter().take(limit).filter_map(named).collect();
+        TrendingAnswer { through: Day(newest as u16), chart }
     }
 
     fn neighbours(&self, track: TrackId, limit: usize, settings: &Settings) -> Option<NeighboursAnswer> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 pub use layers::{Error, Layer, Loaded, load, shown};
-use segue_dataflow::settings::{Neighbours, Recommend, Settings};
+use segue_dataflow::settings::{Neighbours, Recommend, Settings, Trending};
 use serde::{Deserialize, Serialize};
 
 /// All of it.
@@ -26,6 +26,8 @@ pub struct Config {
     pub recommend: Recommend,
     /// How neighbours are counted.
     pub neighbours: Neighbours,
+    /// Which additions are counted as trending.
+    pub trending: Trending,
     /// Copies of the state, to start from.
     pub snapshots: Snapshots,
     /// What is too much.
@@ -196,7 +198,7 @@ impl Default for Limits {
 impl Config {
     /// The knobs of the engine.
     pub fn settings(&self) -> Settings {
-        Settings { recommend: self.recommend, neighbours: self.neighbours }
+        Settings { recommend: self.recommend, neighbours: self.neighbours, trending: self.trending }
     }
 
     /// What cannot be said by types: ranges.
@@ -204,7 +206,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 17] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 18] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -218,6 +220,7 @@ impl Config {
             ("neighbours.min_support", self.neighbours.min_support.into(), 2..=1_000_000),
             ("neighbours.grid_ms", self.neighbours.grid_ms, 1..=60_000),
             ("neighbours.burst", self.neighbours.burst.into(), 1_000..=10_000_000),
+            ("trending.keep_days", self.trending.keep_days.into(), 2..=3_650),
             ("limits.events", self.limits.events as u64, 1..=10_000_000),
             ("limits.body_ms", self.limits.body_ms, 1..=3_600_000),
             ("limits.appends", self.limits.appends as u64, 1..=512),

@@ -1,4 +1,4 @@
-//! `GET /v1/charts/popular`.
+//! `GET /v1/charts/popular`, `GET /v1/charts/trending`.
 
 use segue_dataflow::query::{Body, Question};
 use serde_json::json;
@@ -6,6 +6,9 @@ use serde_json::json;
 use super::problem::Problem;
 use super::seeds::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::{Context, Outcome, Query, ok, show};
+
+/// Days of the window if the request does not say.
+const DAYS_DEFAULT: u64 = 7;
 
 /// The tracks that most playlists hold.
 pub async fn popular(context: &Context, query: &Query) -> Outcome {
@@ -16,4 +19,21 @@ pub async fn popular(context: &Context, query: &Query) -> Outcome {
         return Err(Problem::later("no_answer", "the engine gave no chart"));
     };
     ok(answer.as_of, json!({"chart": show::chart(&chart)}))
+}
+
+/// The tracks whose additions have grown most, from the days before the last `days` to those.
+pub async fn trending(context: &Context, query: &Query) -> Outcome {
+    query.only(&["days", "limit"])?;
+    let limit = query.number("limit", LIMIT_DEFAULT, 1..=LIMIT_MAX)? as usize;
+    // The window before it must be kept as well.
+    let most = u64::from(context.service.config.trending.keep_days / 2);
+    let days = query.number("days", DAYS_DEFAULT.min(most), 1..=most)? as u16;
+    let answer = context.ask("trending", Question::Trending { days, limit }).await?;
+    let Body::Trending(found) = answer.body else {
+        return Err(Problem::later("no_answer", "the engine gave no chart"));
+    };
+    ok(
+        answer.as_of,
+        json!({"days": days, "through": show::date(found.through), "chart": show::trending(&found)}),
+    )
 }

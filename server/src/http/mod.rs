@@ -92,6 +92,7 @@ pub fn routes(
     let playlists = v1("playlists").and(warp::path::tail()).and(get());
     let tracks = v1("tracks").and(warp::path::tail()).and(get());
     let popular = v1("charts").and(warp::path("popular")).and(warp::path::end()).and(get());
+    let trending = v1("charts").and(warp::path("trending")).and(warp::path::end()).and(get());
     let state = v1("state").and(warp::path::end()).and(get());
     let page = warp::path::end().map(|| page::File::Page);
     let style = warp::path!("page.css").map(|| page::File::Style);
@@ -124,6 +125,10 @@ pub fn routes(
             context.clone().reply(async move { charts::popular(&context, &query).await })
         }))
         .unify()
+        .or(trending.then(|context: Context, query: Query| {
+            context.clone().reply(async move { charts::trending(&context, &query).await })
+        }))
+        .unify()
         .or(state.then(|context: Context, query: Query| {
             context.clone().reply(async move { state::get(&context, &query).await })
         }))
@@ -145,7 +150,12 @@ fn nothing(
             context.reply(async move {
                 let allow = match path.trim_end_matches('/') {
                     "/v1/events" | "/v1/recommendations" => "POST",
-                    "" | "/page.css" | "/page.js" | "/v1/events/schema" | "/v1/charts/popular"
+                    ""
+                    | "/page.css"
+                    | "/page.js"
+                    | "/v1/events/schema"
+                    | "/v1/charts/popular"
+                    | "/v1/charts/trending"
                     | "/v1/state" => "GET",
                     path if ["/v1/tokens/", "/v1/playlists/", "/v1/tracks/"]
                         .iter()

@@ -1,10 +1,13 @@
 //! The shapes of answers in JSON. What is not known is left out.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use segue_dataflow::apply::Playlist;
 use segue_dataflow::catalogue::TrackCard;
+use segue_dataflow::day::Day;
 use segue_dataflow::edit::Party;
-use segue_dataflow::query::{Neighbour, Recommended, Source};
+use segue_dataflow::query::{Growth, Neighbour, Recommended, Source, TrendingAnswer};
 use serde::Serialize;
 
 /// `{"epoch","at"}`
@@ -117,6 +120,34 @@ pub fn chart(all: &[(TrackCard, u32)]) -> Vec<Place<'_>> {
         .zip(all)
         .map(|(rank, (track, playlists))| Place { rank, track: Track::new(track), playlists: *playlists })
         .collect()
+}
+
+/// `{"rank","track","playlists","added","before","growth"}`
+#[derive(Serialize)]
+pub struct Grown<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    added: u32,
+    before: u32,
+    growth: f64,
+}
+
+/// Ranked from 1.
+pub fn trending(found: &TrendingAnswer) -> Vec<Grown<'_>> {
+    (1..)
+        .zip(&found.chart)
+        .map(|(rank, (answer, growth))| {
+            let (track, playlists) = (Track::new(&answer.track), answer.playlists);
+            let Growth { added, before } = *growth;
+            Grown { place: Place { rank, track, playlists }, added, before, growth: growth.standard_errors() }
+        })
+        .collect()
+}
+
+/// `2026-01-31`; null if it is none.
+pub fn date(day: Day) -> Option<Date> {
+    let start = Timestamp::from_millisecond(day.start_ms()).ok()?;
+    (day != Day::default()).then(|| start.to_zoned(TimeZone::UTC).date())
 }
 
 /// `{"uri","title","entries"}`

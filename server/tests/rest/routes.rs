@@ -93,6 +93,15 @@ fn what_every_route_answers() {
         (&json!("s:track:1"), &json!(3))
     );
 
+    // All seven entries were added on the day that all three events have.
+    let trending = server.get("/v1/charts/trending?days=2&limit=2").body;
+    assert_eq!((&trending["days"], &trending["through"]), (&json!(2), &json!("2024-05-01")));
+    let first = &trending["chart"][0];
+    assert_eq!((&first["rank"], &first["track"]["uri"]), (&json!(1), &json!("s:track:1")));
+    assert_eq!((&first["playlists"], &first["added"], &first["before"]), (&json!(3), &json!(3), &json!(0)));
+    assert!((first["growth"].as_f64().unwrap() - 3_f64.sqrt()).abs() < 1e-3, "{first}");
+    assert_eq!((trending["chart"].as_array().unwrap().len(), &trending["chart"][1]["added"]), (2, &json!(2)));
+
     let state = server.state();
     assert_eq!((&state["playlists"], &state["entries"], &state["tracks"]), (&json!(3), &json!(7), &json!(4)));
     assert_eq!((&state["offsets"], &state["dead_letters"]), (&json!({"0": 3}), &json!(0)));
@@ -150,6 +159,8 @@ fn how_requests_are_refused() {
         ("/v1/charts/popular?limit=0", 400, "out_of_range"),
         ("/v1/charts/popular?limit=1001", 400, "out_of_range"),
         ("/v1/charts/popular?limt=5", 400, "unknown_parameter"),
+        ("/v1/charts/trending?days=0", 400, "out_of_range"),
+        ("/v1/charts/trending?days=15", 400, "out_of_range"),
         ("/v1/tracks/s:track:1/neighbours?limit=x", 400, "out_of_range"),
         ("/v1/tokens/what", 400, "bad_token"),
     ] {
@@ -196,6 +207,7 @@ fn request_ids_and_the_methods_a_path_takes() {
     for (path, allow) in [
         ("/v1/state", "GET"),
         ("/v1/charts/popular", "GET"),
+        ("/v1/charts/trending", "GET"),
         ("/v1/tracks/s:track:1", "GET"),
         ("/v1/playlists/p:a/recommendations", "GET"),
         ("/v1/tokens/v1-0.1", "GET"),
