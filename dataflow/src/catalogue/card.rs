@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parties::{Parties, PartyNo};
+use super::uri::Packed;
 use crate::edit::Names;
 
 /// A track's URI and names. Inline names came with entries and go with the last of them; described ones
@@ -13,8 +14,8 @@ pub struct Card(Box<[u8]>);
 /// What is packed in a card.
 #[derive(Default, Serialize, Deserialize)]
 struct Fields<'a> {
-    uri: &'a str,
     #[serde(borrow)]
+    uri: Packed<'a>,
     inline: Option<Known<'a>>,
     described: Option<Known<'a>>,
     described_last: bool,
@@ -81,8 +82,8 @@ impl<'a> Fields<'a> {
 
 impl Card {
     /// A track of which only the URI is known.
-    pub fn new(uri: &str) -> Self {
-        Fields { uri, ..Fields::default() }.pack()
+    pub fn new(uri: &str, parties: &mut Parties) -> Self {
+        Fields { uri: parties.prefixes.pack(uri), ..Fields::default() }.pack()
     }
 
     /// What is kept of the track, packed.
@@ -96,6 +97,7 @@ impl Card {
                 duration_ms: names.duration_ms,
             })
         });
+        let uri = parties.prefixes.pack(uri);
         Fields { uri, inline, described, described_last: *described_last }.pack()
     }
 
@@ -103,7 +105,7 @@ impl Card {
     pub fn record(&self, parties: &Parties) -> TrackRecord {
         let Fields { uri, inline, described, described_last } = self.fields();
         let [inline, described] = [inline, described].map(|known| known.map(|known| known.names(parties)));
-        TrackRecord { uri: uri.into(), inline, described, described_last }
+        TrackRecord { uri: parties.prefixes.unpack(uri), inline, described, described_last }
     }
 
     fn fields(&self) -> Fields<'_> {
@@ -151,7 +153,7 @@ impl Card {
         for known in fields.by_age().into_iter().flatten() {
             names.overlay(known.names(parties));
         }
-        TrackCard { uri: fields.uri.into(), names }
+        TrackCard { uri: parties.prefixes.unpack(fields.uri), names }
     }
 }
 
@@ -184,8 +186,9 @@ mod tests {
     #[test]
     fn the_newest_of_each_field_is_shown_and_each_source_forgets_its_own() {
         let mut parties = Parties::default();
+        let new = Card::new("t", &mut parties);
         let mut learn = |card: &Card, names, source| card.learn(&names, source, &mut parties);
-        let described = learn(&Card::new("t"), names("old", Some("a")), Source::Described).expect("new");
+        let described = learn(&new, names("old", Some("a")), Source::Described).expect("new");
         let both = learn(&described, names("new", None), Source::Inline).expect("new");
         assert_eq!(learn(&both, names("new", None), Source::Inline), None);
         assert!(learn(&both, names("old", None), Source::Described).is_some(), "it is the newer one");

@@ -7,6 +7,7 @@
 mod card;
 mod note;
 mod parties;
+mod uri;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -265,7 +266,7 @@ impl Catalogue {
                     }
                 }
                 None => {
-                    let held = Held { card: Card::new(uri), playlists: gained, check };
+                    let held = Held { card: Card::new(uri, &mut cards.parties), playlists: gained, check };
                     cards.tracks.set(epoch, track, Some(held));
                 }
             }

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
+use super::uri::{Packed, Prefixes};
 use crate::edit::Party;
 
 /// The number of an artist or album.
@@ -18,7 +19,12 @@ pub struct Parties {
     numbers: HashTable<PartyNo>,
     free: Vec<PartyNo>,
     sweep_at: usize,
+    /// What URIs begin with, those of tracks too.
+    pub(super) prefixes: Prefixes,
 }
+
+/// URI and name.
+type Fields<'a> = (Packed<'a>, Option<&'a str>);
 
 /// Parties that are few are not worth a sweep.
 const SWEEP_MIN: usize = 1024;
@@ -30,8 +36,9 @@ fn hash(packed: &[u8]) -> u64 {
 impl Parties {
     /// The number of a party; it stays as long as [`Parties::sweep`] is told that it is used.
     pub fn number(&mut self, party: &Party) -> PartyNo {
+        let fields: Fields<'_> = (self.prefixes.pack(&party.uri), party.name.as_deref());
         // Packing fails only where memory does.
-        let packed = postcard::to_allocvec(party).unwrap_or_default().into_boxed_slice();
+        let packed = postcard::to_allocvec(&fields).unwrap_or_default().into_boxed_slice();
         let all = &mut self.all;
         if let Some(known) = self.numbers.find(hash(&packed), |no| all[*no as usize] == packed) {
             return *known;
@@ -48,7 +55,8 @@ impl Parties {
 
     /// The party with this number.
     pub fn get(&self, number: PartyNo) -> Option<Party> {
-        postcard::from_bytes(self.all.get(number as usize)?).ok()
+        let (uri, name): Fields<'_> = postcard::from_bytes(self.all.get(number as usize)?).ok()?;
+        Some(Party { uri: self.prefixes.unpack(uri), name: name.map(Into::into) })
     }
 
     /// Whether it is time to [`Parties::sweep`].
@@ -58,7 +66,7 @@ impl Parties {
 
     /// Drops all parties but these.
     pub fn sweep(&mut self, used: &FxHashSet<PartyNo>) {
-        let Parties { all, numbers, free, sweep_at } = self;
+        let Parties { all, numbers, free, sweep_at, .. } = self;
         numbers.retain(|no| {
             let keep = used.contains(no);
             if !keep {
