@@ -1,5 +1,5 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`]), [`intake`] (how events get in), [`http`] (the
+//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ mod intake;
 mod letterbox;
 mod metrics;
 mod panics;
+mod prequential;
 mod pump;
 mod serve;
 mod service;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::prequential::{Found, Rates};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
@@ -20,6 +21,12 @@ const SNAPSHOTS: &str = "segue_snapshots_total";
 const SNAPSHOT_SECONDS: &str = "segue_snapshot_seconds";
 const SNAPSHOT_EPOCH: &str = "segue_snapshot_epoch";
 const SNAPSHOT_BYTES: &str = "segue_snapshot_bytes";
+const FORESEEN: &str = "segue_prequential_additions_total";
+const FORESEEN_HITS: &str = "segue_prequential_hits_total";
+const FORESEEN_SKIPPED: &str = "segue_prequential_skipped_total";
+const FORESEEN_RANK: &str = "segue_prequential_mean_reciprocal_rank";
+const FORESEEN_BIAS: &str = "segue_prequential_popularity_bias";
+const FORESEEN_SHOWN: &str = "segue_prequential_catalogue_shown";
 const MEMORY: &str = "segue_resident_memory_bytes";
 
 /// Buckets of durations, in seconds.
@@ -47,6 +54,20 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(SNAPSHOT_SECONDS, Unit::Seconds, "Time that a snapshot took");
     describe_gauge!(SNAPSHOT_EPOCH, Unit::Milliseconds, "Epoch of the newest snapshot");
     describe_gauge!(SNAPSHOT_BYTES, Unit::Bytes, "Bytes of all that the newest snapshot needs");
+    describe_counter!(
+        FORESEEN,
+        Unit::Count,
+        "Additions that were looked at before they were applied, by seeds"
+    );
+    describe_counter!(FORESEEN_HITS, Unit::Count, "Those that were among the first recommendations (within)");
+    describe_counter!(FORESEEN_SKIPPED, Unit::Count, "Additions that were to be looked at, without the time");
+    describe_gauge!(FORESEEN_RANK, Unit::Count, "Mean of 1 / rank of additions, since the start, by seeds");
+    describe_gauge!(
+        FORESEEN_BIAS,
+        Unit::Count,
+        "How many times as popular as additions the first ten recommendations are, since the start, by seeds"
+    );
+    describe_gauge!(FORESEEN_SHOWN, Unit::Count, "Share of all tracks that were among the first ten");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
     Ok(handle)
 }
@@ -87,6 +108,24 @@ pub fn snapshot_taken(took: Duration, epoch: u64, bytes: u64) {
 /// A snapshot was not taken.
 pub fn snapshot_failed() {
     counter!(SNAPSHOTS, "result" => "failed").increment(1);
+}
+
+/// An addition was looked at before it was applied; `rates` are those of its class, `shown` is the share of all
+/// tracks that were among the first ten.
+pub fn foreseen(Found { seeds, rank }: Found, rates: &Rates, shown: f64) {
+    counter!(FORESEEN, "seeds" => seeds).increment(1);
+    for (within, hits) in [("10", 10), ("100", 100)] {
+        let hit = rank.is_some_and(|rank| rank <= hits);
+        counter!(FORESEEN_HITS, "seeds" => seeds, "within" => within).increment(hit.into());
+    }
+    gauge!(FORESEEN_RANK, "seeds" => seeds).set(rates.mean_reciprocal_rank);
+    gauge!(FORESEEN_BIAS, "seeds" => seeds).set(rates.popularity_bias);
+    gauge!(FORESEEN_SHOWN).set(shown);
+}
+
+/// There was no time to look at an addition.
+pub fn not_foreseen() {
+    counter!(FORESEEN_SKIPPED).increment(1);
 }
 
 /// What is looked at when somebody asks.

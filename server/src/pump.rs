@@ -16,6 +16,7 @@ use segue_dataflow::workers::{Batch, Engine};
 use crate::breaker::{Breaker, Broken};
 use crate::health::Health;
 use crate::letterbox::Letterbox;
+use crate::prequential::Prequential;
 use crate::service::refused;
 
 /// Bytes of events that one batch has, unless a single event is larger.
@@ -36,6 +37,8 @@ pub struct Pumps {
     pub breaker: Arc<Breaker>,
     /// Who is told when it cannot go on.
     pub health: Arc<Health>,
+    /// Who is told of additions before they are fed.
+    pub prequential: Arc<Prequential>,
     /// By partition, where to begin; a partition that is not here begins at 0.
     pub begin: Arc<[u64]>,
 }
@@ -93,7 +96,10 @@ impl Pumps {
                     None => deletion(key.as_deref().unwrap_or_default()),
                 };
                 match decoded {
-                    Ok(event) => batch.edits.push(edit(position, &event)),
+                    Ok(event) => {
+                        self.prequential.before(&self.engine, position, &event);
+                        batch.edits.push(edit(position, &event));
+                    }
                     Err(rejection) => bad.push((place, position, rejection)),
                 }
             }

@@ -21,6 +21,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::health::Health;
 use crate::letterbox::Letterbox;
+use crate::prequential::Prequential;
 use crate::pump::Pumps;
 use crate::snapshots::{self, Keeper, recovery};
 use crate::{dead_letters, pump};
@@ -49,6 +50,8 @@ pub struct Service {
     /// Takes snapshots; none if none are wanted.
     pub keeper: Option<Keeper>,
     pumps: Mutex<Option<JoinHandle<()>>>,
+    /// How well additions are foreseen.
+    pub prequential: Arc<Prequential>,
 }
 
 /// Why the server cannot start: the operator mends it.
@@ -170,12 +173,15 @@ impl Service {
         let (last, restored) = found.unzip();
         let engine = Engine::start(options, Arc::new(now_ms), observer, restored);
         let engine = Arc::new(engine.map_err(StartError::Engine)?);
+        let share = config.prequential.share;
+        let prequential = Arc::new(Prequential::start(share, caught_up_at.clone()).map_err(no_thread)?);
         let pumps = Pumps {
             log: Arc::clone(&log),
             engine: Arc::clone(&engine),
             letterbox: Arc::clone(&letterbox),
             breaker: Arc::new(Breaker::new(config.limits.bad_share)),
             health: Arc::clone(&health),
+            prequential: Arc::clone(&prequential),
             begin: last.as_ref().map(|last| last.next.clone()).unwrap_or_default().into(),
         };
         let pumps = Mutex::new(Some(pumps.start(0).map_err(no_thread)?));
@@ -208,6 +214,7 @@ impl Service {
             appends,
             keeper,
             pumps,
+            prequential,
         }))
     }
 
@@ -266,6 +273,7 @@ impl Service {
         let result = self.engine.stop();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
         drop(pumps.map(JoinHandle::join));
+        self.prequential.close();
         self.letterbox.close();
         result
     }

@@ -4,6 +4,8 @@
 //! have reached, with a *lease*: as long as it lasts, no worker forgets what that epoch needs. Such a read
 //! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow.
 
+mod pin;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::settings::Settings;
 use crate::snapshot::{Restored, Share};
 use crate::views::popularity::Popularity;
 use crate::views::{Shared, Views};
+pub use pin::{Foreseen, Pin};
 
 /// What the workers of one process share.
 pub struct Board {
@@ -181,15 +184,23 @@ impl Board {
             if state.closed {
                 return None;
             }
-            let shown = state.workers.iter().filter_map(|worker| Some(worker.shown.as_ref()?.1.clone()));
-            let shown: Vec<Views> = shown.collect();
-            if let (Some(as_of), Some(views)) = (state.newest(), Views::of_all(&shown)) {
-                let graph = state.graph();
-                state.leases.entry(as_of).or_insert((0, graph)).0 += 1;
-                let (next, views) = (state.next(as_of), Views { graph, ..views });
+            if let (Some(as_of), Some(views)) = (state.newest(), state.views()) {
+                state.lease(as_of);
+                let (next, views) = (state.next(as_of), Views { graph: state.graph(), ..views });
                 return Some(Lease { board: self, as_of, next, views });
             }
             self.news.wait(&mut state);
+        }
+    }
+
+    /// One reader less of `epoch`.
+    fn release(&self, epoch: u64) {
+        let mut state = self.state.lock();
+        if let Some((readers, _)) = state.leases.get_mut(&epoch) {
+            *readers -= 1;
+            if *readers == 0 {
+                state.leases.remove(&epoch);
+            }
         }
     }
 
@@ -204,6 +215,20 @@ impl State {
     fn newest(&self) -> Option<u64> {
         let through = self.workers.iter().map(|worker| worker.shown.as_ref().map(|(through, _)| *through));
         through.min().flatten()
+    }
+
+    /// The views of all workers, if all show some.
+    fn views(&self) -> Option<Views> {
+        let shown = self.workers.iter().map(|worker| Some(worker.shown.as_ref()?.1.clone()));
+        Views::of_all(&shown.collect::<Option<Vec<Views>>>()?)
+    }
+
+    /// One more reader of `epoch`. Gives the step of the graph that the oldest of them reads.
+    fn lease(&mut self, epoch: u64) -> u64 {
+        let graph = self.graph();
+        let (readers, graph) = self.leases.entry(epoch).or_insert((0, graph));
+        *readers += 1;
+        *graph
     }
 
     /// The newest step of the graph that all workers know to have ended.
@@ -249,12 +274,6 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        let mut state = self.board.state.lock();
-        if let Some((readers, _)) = state.leases.get_mut(&self.as_of) {
-            *readers -= 1;
-            if *readers == 0 {
-                state.leases.remove(&self.as_of);
-            }
-        }
+        self.board.release(self.as_of);
     }
 }

@@ -16,7 +16,7 @@ use timely::communication::WorkerGuards;
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
 use crate::neighbours::GraphStep;
-use crate::query::{Answer, Board, Question};
+use crate::query::{Answer, Board, Pin, Question};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
 use crate::views::batch::merge_when_idle;
@@ -206,6 +206,12 @@ impl Engine {
         })?;
         mailbox.thread.unpark();
         Ok(())
+    }
+
+    /// The present, to be looked at later. None before the first epoch, and once the engine has stopped. What is fed
+    /// after this call is not in it.
+    pub fn pin(&self) -> Option<Pin> {
+        self.board.pin()
     }
 
     /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the

@@ -88,6 +88,35 @@ fn batches_stay_few_over_many_epochs() {
     .expect("timely starts");
 }
 
+/// A pin keeps its epoch readable, and nothing is held any more once it is gone.
+#[test]
+fn a_pin_holds_its_epoch_and_lets_go_of_it() {
+    timely::execute(timely::Config::thread(), |worker| {
+        let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
+        let board = Arc::new(Board::new(1, Settings::default()));
+        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board, false);
+        let (mut rng, mut pin) = (ChaCha8Rng::seed_from_u64(2), None);
+        let mut held = Vec::new();
+        for epoch in 1..600 {
+            dataflow.advance(epoch);
+            dataflow.feed(Edit::new(epoch, &Event { at_ms: 0, change: edit(&mut rng, epoch) }));
+            dataflow.advance(epoch + 1);
+            while !dataflow.is_complete(epoch) {
+                worker.step();
+            }
+            dataflow.show(epoch, |_, _| {});
+            match epoch {
+                100 => pin = board.pin(),
+                400 => pin = None,
+                _ => {}
+            }
+            held.push(dataflow.with_views(|views| views.books[0].totals.read().epochs()));
+        }
+        assert!(pin.is_none() && held[398] > 200 && held[90] < 16 && held[500] < 16, "{held:?}");
+    })
+    .expect("timely starts");
+}
+
 /// What nobody touches any more is dropped too, once it is older than is kept.
 #[test]
 fn old_days_are_dropped_from_all_tracks() {

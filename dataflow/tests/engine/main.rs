@@ -4,6 +4,7 @@
 mod compaction;
 mod graph;
 mod history;
+mod pins;
 mod plain;
 mod random_histories;
 mod refusals;

@@ -28,6 +28,8 @@ pub struct Config {
     pub neighbours: Neighbours,
     /// Which additions are counted as trending.
     pub trending: Trending,
+    /// How well additions are foreseen.
+    pub prequential: Prequential,
     /// Copies of the state, to start from.
     pub snapshots: Snapshots,
     /// What is too much.
@@ -64,6 +66,16 @@ pub struct Dataflow {
     /// An epoch lasts at least so long, in milliseconds, if something is in it: shorter is fresher and
     /// costs more processor time.
     pub epoch_gap_ms: u64,
+}
+
+/// How well additions are foreseen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prequential {
+    /// The share of additions, from 0 to 1, before which it is found out whether they would have been recommended:
+    /// each costs as much as a recommendation.
+    #[serde(deserialize_with = "share")]
+    pub share: f64,
 }
 
 /// Copies of the state, to start from.
@@ -164,6 +176,12 @@ impl Default for Server {
 impl Default for Dataflow {
     fn default() -> Self {
         Dataflow { workers: 2, readers: 2, epoch_gap_ms: 5 }
+    }
+}
+
+impl Default for Prequential {
+    fn default() -> Self {
+        Prequential { share: 0.01 }
     }
 }
 

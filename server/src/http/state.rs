@@ -17,16 +17,17 @@ pub async fn get(context: &Context, query: &Query) -> Outcome {
     let partitions = 0..context.service.log.partitions();
     let offsets: Map<String, Value> = partitions.map(|p| (p.to_string(), json!(next(p)))).collect();
     let dead_letters = context.service.dead_letters.count()?;
-    ok(
-        answer.as_of,
-        json!({
-            "playlists": state.playlists,
-            "entries": state.entries,
-            "tracks": state.tracks,
-            "digest": state.digest.to_string(),
-            "offsets": offsets,
-            "dead_letters": dead_letters,
-            "version": env!("CARGO_PKG_VERSION"),
-        }),
-    )
+    let mut shown = json!({
+        "playlists": state.playlists,
+        "entries": state.entries,
+        "tracks": state.tracks,
+        "digest": state.digest.to_string(),
+        "offsets": offsets,
+        "dead_letters": dead_letters,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    if let Some(report) = context.service.prequential.report() {
+        shown["prequential"] = json!(report);
+    }
+    ok(answer.as_of, shown)
 }

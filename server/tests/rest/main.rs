@@ -18,6 +18,7 @@ mod kafka;
 mod kills;
 #[path = "../../../connectors/tests/minio/mod.rs"]
 mod minio;
+mod prequential;
 mod readme;
 mod real_data;
 mod routes;
