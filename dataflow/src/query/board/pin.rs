@@ -33,7 +33,7 @@ impl Board {
     /// Pins the newest epoch that all workers have reached; none before the first, or once the board is closed.
     pub fn pin(self: &Arc<Self>) -> Option<Pin> {
         let mut state = self.state.lock();
-        let as_of = state.newest()?;
+        let as_of = state.newest().filter(|_| !state.closed)?;
         state.lease(as_of);
         Some(Pin { board: Arc::clone(self), as_of })
     }
@@ -63,7 +63,8 @@ impl Pin {
 
     fn lease(&self) -> Option<Lease<'_>> {
         let mut state = self.board.state.lock();
-        let views = state.views()?;
+        // A worker may still show something after the end.
+        let views = state.views().filter(|_| !state.closed)?;
         let (as_of, graph) = (self.as_of, state.lease(self.as_of));
         let views = Views { graph, ..views };
         Some(Lease { board: &self.board, as_of, next: state.next(as_of), views })
