@@ -102,6 +102,7 @@ fn apply(criterion: &mut Criterion) {
                 worker.step();
             }
             dataflow.show(epoch - 1, |_, _| {});
+            dataflow.show_graph(epoch - 1, |_| {});
         });
     });
 }

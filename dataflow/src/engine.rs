@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use differential_dataflow::operators::arrange::arrangement::arrange_core;
 use differential_dataflow::trace::Span;
@@ -167,6 +168,12 @@ impl Dataflow {
         while let Some((step, changed)) = graph.borrow_mut().take_step(epoch) {
             self.hub.borrow_mut().step(step, changed, &mut tell);
         }
+    }
+
+    /// How soon an epoch is wanted so that the graph has what was fed through `epoch`; none if it has, or if
+    /// there is no graph.
+    pub fn graph_wants(&self, epoch: u64) -> Option<Duration> {
+        self.graph.as_ref()?.borrow().wants(epoch)
     }
 
     /// Looks at the views, for tests and measurements.

@@ -31,7 +31,7 @@ pub struct Recommend {
 pub struct Neighbours {
     /// Playlists of a track that are counted, at least; at most twice as many are.
     pub sample: u32,
-    /// Neighbours that a track has at the most in the graph, which needs 25 bytes for each. With 0 there is no
+    /// Neighbours that a track has at the most. A row of the graph needs 24 bytes for each. With 0 there is no
     /// graph: all neighbours are counted when asked for.
     pub keep: u32,
     /// Playlists that hold a track, at least, for it to have a row in the graph. To count the neighbours of the
@@ -67,6 +67,6 @@ impl Default for Recommend {
 
 impl Default for Neighbours {
     fn default() -> Self {
-        Neighbours { sample: 500, keep: 0, min_support: 50, grid_ms: 100, burst: 20_000 }
+        Neighbours { sample: 500, keep: 100, min_support: 50, grid_ms: 100, burst: 20_000 }
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +13,7 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::engine::{Dataflow, Refused};
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::query::{Board, Body, Question};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::views::batch::merge_when_idle;
 
 const PLAYLISTS: usize = 1_000;
@@ -80,8 +81,11 @@ fn nothing_grows() {
     merge_when_idle(&mut config.worker);
     timely::execute(config, |worker| {
         let refused: Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let board = Arc::new(Board::new(1, Settings::default()));
-        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board, true);
+        // Few epochs between the graph's steps, so that books need not remember many.
+        let neighbours = Neighbours { min_support: 6, keep: 20, grid_ms: 5, ..Neighbours::default() };
+        let settings = Settings { neighbours, ..Settings::default() };
+        let board = Arc::new(Board::new(1, settings));
+        let mut dataflow = Dataflow::new(worker, 1, settings, &refused, &board, true);
         let playlists = vec![VecDeque::new(); PLAYLISTS];
         let mut world = World { dice: ChaCha8Rng::seed_from_u64(1), playlists, tracks: 20_000 };
         let (mut last, mut seq, mut epoch) = (0, 0, 1);
@@ -95,10 +99,15 @@ fn nothing_grows() {
                         worker.step();
                     }
                     dataflow.show(epoch - 1, |_, _| {});
+                    dataflow.show_graph(epoch - 1, |_| {});
                     let (batches, epochs) = dataflow.with_views(|views| {
                         let batches = [views.by_playlist.batches().0, views.by_track.batches().0];
                         let books = &views.books[0];
-                        let epochs = [books.playlists.read().epochs(), books.cards.read().epochs()];
+                        let epochs = [
+                            books.playlists.read().epochs(),
+                            books.cards.read().epochs(),
+                            books.rows.read().epochs(),
+                        ];
                         (batches.into_iter().max().unwrap_or(0), epochs.into_iter().max().unwrap_or(0))
                     });
                     most = (batches.max(most.0), epochs.max(most.1));
@@ -117,6 +126,8 @@ fn nothing_grows() {
         let (batches, epochs) = run(edits / 3, false, &mut dataflow);
         let after = resident();
         println!("{edits} edits: {before} B, then {after} B; at most {batches} batches, {epochs} epochs");
+        println!("{:?}", board.graph);
+        assert!(board.graph.rows.load(Ordering::Relaxed) > 300, "{:?}", board.graph);
         let Body::State(state) = board.answer(Question::State).expect("it runs").body else {
             panic!("no state")
         };

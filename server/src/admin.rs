@@ -144,6 +144,9 @@ impl Admin {
         let dead_letters = self.service.dead_letters.count().unwrap_or(0);
         let (offsets, held) = (self.service.offsets(), self.service.log.held());
         metrics::observe(dead_letters, self.as_of_age(), &offsets, held);
+        if let Some((stats, epoch)) = self.service.graph() {
+            metrics::graph(&stats, epoch, self.service.progress.borrow().as_of);
+        }
         Response::new(self.metrics.render().into())
     }
 }

@@ -1,10 +1,12 @@
 //! Every metric there is, with its unit and its meaning.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::prequential::{Found, Rates};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use segue_dataflow::neighbours::{OPERATORS, Stats};
 
 const EVENTS_ACCEPTED: &str = "segue_events_accepted_total";
 const EVENTS_REJECTED: &str = "segue_events_rejected_total";
@@ -27,6 +29,17 @@ const FORESEEN_SKIPPED: &str = "segue_prequential_skipped_total";
 const FORESEEN_RANK: &str = "segue_prequential_mean_reciprocal_rank";
 const FORESEEN_BIAS: &str = "segue_prequential_popularity_bias";
 const FORESEEN_SHOWN: &str = "segue_prequential_catalogue_shown";
+const GRAPH_EPOCH: &str = "segue_graph_epoch";
+const GRAPH_LAG: &str = "segue_graph_lag_seconds";
+const GRAPH_ROWS: &str = "segue_graph_rows";
+const GRAPH_DIRTY: &str = "segue_graph_dirty_rows";
+const GRAPH_NOTES: &str = "segue_graph_notes_total";
+const GRAPH_QUESTIONS: &str = "segue_graph_questions_total";
+const GRAPH_FOUND: &str = "segue_graph_found_total";
+const GRAPH_RECOUNTS: &str = "segue_graph_recounts_total";
+const GRAPH_VISITED: &str = "segue_graph_visited_entries_total";
+const GRAPH_BUSY: &str = "segue_graph_busy_seconds";
+const GRAPH_CHANGED: &str = "segue_graph_changed_rows_total";
 const MEMORY: &str = "segue_resident_memory_bytes";
 
 /// Buckets of durations, in seconds.
@@ -68,6 +81,17 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "How many times as popular as additions the first ten recommendations are, since the start, by seeds"
     );
     describe_gauge!(FORESEEN_SHOWN, Unit::Count, "Share of all tracks that were among the first ten");
+    describe_gauge!(GRAPH_EPOCH, Unit::Milliseconds, "Epoch as-of which all rows of the graph are exact");
+    describe_gauge!(GRAPH_LAG, Unit::Seconds, "How far the graph is behind the answers");
+    describe_gauge!(GRAPH_ROWS, Unit::Count, "Tracks that have a row in the graph");
+    describe_gauge!(GRAPH_DIRTY, Unit::Count, "Rows that are still to be counted anew in the step at work");
+    describe_counter!(GRAPH_CHANGED, Unit::Count, "Rows that steps of the graph have changed");
+    describe_counter!(GRAPH_NOTES, Unit::Count, "Changes of counts that rows were told");
+    describe_counter!(GRAPH_QUESTIONS, Unit::Count, "Tracks whose count a row had to ask for");
+    describe_counter!(GRAPH_FOUND, Unit::Count, "Those of them that the row lists since");
+    describe_counter!(GRAPH_RECOUNTS, Unit::Count, "Rows that were counted anew");
+    describe_counter!(GRAPH_VISITED, Unit::Count, "Entries that were visited to count rows anew");
+    describe_gauge!(GRAPH_BUSY, Unit::Seconds, "Time that the workers have spent on the graph, by operator");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
     Ok(handle)
 }
@@ -140,6 +164,33 @@ pub fn observe(dead_letters: u64, as_of_age: Duration, offsets: &[(u64, u64)], h
     }
     if let Some(bytes) = resident_bytes() {
         gauge!(MEMORY).set(bytes as f64);
+    }
+}
+
+/// A step of the graph has changed so many rows.
+pub fn graph_changed(rows: usize) {
+    counter!(GRAPH_CHANGED).increment(rows as u64);
+}
+
+/// What the graph has done, and how far it and the answers are.
+pub fn graph(stats: &Stats, epoch: u64, as_of: u64) {
+    gauge!(GRAPH_EPOCH).set(epoch as f64);
+    gauge!(GRAPH_LAG).set(Duration::from_millis(as_of.saturating_sub(epoch)).as_secs_f64());
+    gauge!(GRAPH_ROWS).set(stats.rows.load(Relaxed) as f64);
+    gauge!(GRAPH_DIRTY).set(stats.dirty.load(Relaxed) as f64);
+    let counted = [
+        (GRAPH_NOTES, &stats.notes),
+        (GRAPH_QUESTIONS, &stats.questions),
+        (GRAPH_FOUND, &stats.found),
+        (GRAPH_RECOUNTS, &stats.recounts),
+        (GRAPH_VISITED, &stats.visited),
+    ];
+    for (name, number) in counted {
+        counter!(name).absolute(number.load(Relaxed));
+    }
+    for (operator, us) in OPERATORS.iter().zip(&stats.busy_us) {
+        let busy = Duration::from_micros(us.load(Relaxed));
+        gauge!(GRAPH_BUSY, "operator" => *operator).set(busy.as_secs_f64());
     }
 }
 

@@ -12,6 +12,7 @@ use segue_connectors::kafka::Kafka;
 use segue_connectors::kafka::dead_letters::DeadLetterTopic;
 use segue_connectors::log::Log;
 use segue_dataflow::event::Code;
+use segue_dataflow::neighbours::{GraphStep, Stats};
 use segue_dataflow::query::{Answer, Question};
 use segue_dataflow::workers::{Answers, AskError, Engine, Observer, Options, Progress};
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -24,7 +25,7 @@ use crate::letterbox::Letterbox;
 use crate::prequential::Prequential;
 use crate::pump::Pumps;
 use crate::snapshots::{self, Keeper, recovery};
-use crate::{dead_letters, pump};
+use crate::{dead_letters, metrics, pump};
 
 /// How old the newest epoch may become while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -95,6 +96,10 @@ impl Observer for Watcher {
 
     fn refused(&self, seq: u64, detail: String) {
         self.letterbox.taken(pump::position_of(seq), detail);
+    }
+
+    fn graph(&self, step: GraphStep) {
+        metrics::graph_changed(step.rows.len());
     }
 }
 
@@ -242,6 +247,11 @@ impl Service {
             Ok(Err(_)) => Err(NoAnswer::Stopping),
             Err(_) => Err(NoAnswer::TimedOut),
         }
+    }
+
+    /// What the graph has done, and how far it is; none if there is none.
+    pub fn graph(&self) -> Option<(Arc<Stats>, u64)> {
+        (self.config.neighbours.keep > 0).then(|| self.engine.graph())
     }
 
     /// By partition, the log's end and the first offset that answers do not include.

@@ -96,6 +96,11 @@ impl Graph {
         if is_due { self.done.pop_front() } else { None }
     }
 
+    /// How soon an epoch is wanted so that the rows have what was fed through `epoch`; none if they have.
+    pub fn wants(&self, epoch: u64) -> Option<Duration> {
+        (self.ended < epoch).then_some(Duration::from_millis(self.grid()))
+    }
+
     fn grid(&self) -> u64 {
         self.rules.grid_ms
     }

@@ -15,7 +15,7 @@ use timely::communication::WorkerGuards;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
-use crate::neighbours::GraphStep;
+use crate::neighbours::{GraphStep, Stats};
 use crate::query::{Answer, Board, Pin, Question};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
@@ -212,6 +212,11 @@ impl Engine {
     /// after this call is not in it.
     pub fn pin(&self) -> Option<Pin> {
         self.board.pin()
+    }
+
+    /// What the graph has done, and the epoch as-of which its rows are exact; 0 before the first step.
+    pub fn graph(&self) -> (Arc<Stats>, u64) {
+        (Arc::clone(&self.board.graph), self.board.graph_epoch())
     }
 
     /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the

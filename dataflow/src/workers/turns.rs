@@ -76,6 +76,8 @@ pub struct Loop {
     through: u64,
     /// The newest epoch that readers are shown.
     shown: u64,
+    /// The newest epoch that something was fed into.
+    fed: u64,
     in_flight: usize,
     /// "Close e", and the newest such that was heard: (time of the message, e). All move the input on to
     /// what they heard: an input left behind would keep every message's accounts open for ever.
@@ -124,6 +126,7 @@ impl Loop {
             closed: VecDeque::new(),
             through: 0,
             shown: 0,
+            fed: begin,
             in_flight: 0,
             closes,
             heard,
@@ -229,7 +232,9 @@ impl Loop {
         let period = match (self.entries > 0 || self.questions, loading) {
             (true, true) => LOADING_GAP,
             (true, false) => self.gap,
-            (false, _) if index == 0 => self.heartbeat,
+            (false, _) if index == 0 => {
+                self.dataflow.graph_wants(self.fed).unwrap_or(self.heartbeat).min(self.heartbeat)
+            }
             (false, _) => NEVER,
         };
         period.saturating_sub(open)
@@ -238,6 +243,9 @@ impl Loop {
     /// The epochs through `epoch` are closed on all workers.
     fn close(&mut self, epoch: u64) {
         let entries = std::mem::take(&mut self.entries);
+        if entries > 0 {
+            self.fed = epoch;
+        }
         self.in_flight += entries;
         self.questions = false;
         self.closed.push_back(Closed { epoch, entries });

@@ -10,11 +10,17 @@ use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Board, Query, Question};
-use segue_dataflow::settings::{Settings, Trending};
+use segue_dataflow::settings::{Neighbours, Settings, Trending};
 
 const PLAYLISTS: u32 = 2_000;
 const TRACKS: u32 = 5_000;
 const EPOCHS: u64 = 20_000;
+
+/// As many epochs between the graph's steps as there are in flight.
+fn settings() -> Settings {
+    let neighbours = Neighbours { min_support: 20, keep: 20, grid_ms: 5, ..Neighbours::default() };
+    Settings { neighbours, ..Settings::default() }
+}
 
 fn put(rng: &mut ChaCha8Rng, n: u32) -> Change<'static> {
     let tracks = (0..50).map(|_| Track::new(format!("t:{}", rng.random_range(0..TRACKS)))).collect();
@@ -36,8 +42,8 @@ fn edit(rng: &mut ChaCha8Rng, epoch: u64) -> Change<'static> {
 fn batches_stay_few_over_many_epochs() {
     timely::execute(timely::Config::thread(), |worker| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let board = Arc::new(Board::new(1, Settings::default()));
-        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board, true);
+        let board = Arc::new(Board::new(1, settings()));
+        let mut dataflow = Dataflow::new(worker, 1, settings(), &refused, &board, true);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         dataflow.advance(1);
         for n in 0..PLAYLISTS {
@@ -45,6 +51,7 @@ fn batches_stay_few_over_many_epochs() {
             dataflow.feed(Edit::new(u64::from(n), &event));
         }
         let (mut asked, mut most, mut most_epochs) = (0, [(0, 0); 3], 0);
+        let (mut steps, mut changed) = (0, 0);
         for epoch in 2..EPOCHS {
             dataflow.advance(epoch);
             let event = Event { at_ms: 0, change: edit(&mut rng, epoch) };
@@ -59,6 +66,10 @@ fn batches_stay_few_over_many_epochs() {
                 worker.step();
             }
             dataflow.show(epoch.saturating_sub(5), |_, _| {});
+            dataflow.show_graph(epoch.saturating_sub(5), |step| {
+                steps += 1;
+                changed += step.rows.len();
+            });
             asked -= std::iter::from_fn(|| dataflow.take_answer()).count();
             if epoch > 1_000 && epoch % 100 == 0 {
                 let (batches, epochs) = dataflow.with_views(|views| {
@@ -67,6 +78,7 @@ fn batches_stay_few_over_many_epochs() {
                         views.books[0].cards.read().epochs(),
                         views.popularity.read().epochs(),
                         views.books[0].totals.read().epochs(),
+                        views.books[0].rows.read().epochs(),
                     ];
                     let batches =
                         [views.by_playlist.batches(), views.by_track.batches(), views.by_title.batches()];
@@ -78,6 +90,8 @@ fn batches_stay_few_over_many_epochs() {
                 most_epochs = most_epochs.max(epochs);
             }
         }
+        println!("{steps} steps of the graph changed {changed} rows");
+        assert!(steps > 1_000 && changed > 1_000, "{steps} steps, {changed} rows");
         println!("most (batches, stored times): {most:?}; epochs in books: {most_epochs}");
         assert!(asked <= 1, "{asked} without an answer");
         // 100,000 entries and one update a batch: log2(100,000) batches are about 17.
@@ -93,8 +107,8 @@ fn batches_stay_few_over_many_epochs() {
 fn a_pin_holds_its_epoch_and_lets_go_of_it() {
     timely::execute(timely::Config::thread(), |worker| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let board = Arc::new(Board::new(1, Settings::default()));
-        let mut dataflow = Dataflow::new(worker, 1, Settings::default(), &refused, &board, false);
+        let board = Arc::new(Board::new(1, settings()));
+        let mut dataflow = Dataflow::new(worker, 1, settings(), &refused, &board, false);
         let (mut rng, mut pin) = (ChaCha8Rng::seed_from_u64(2), None);
         let mut held = Vec::new();
         for epoch in 1..600 {
@@ -105,6 +119,7 @@ fn a_pin_holds_its_epoch_and_lets_go_of_it() {
                 worker.step();
             }
             dataflow.show(epoch, |_, _| {});
+            dataflow.show_graph(epoch, |_| {});
             match epoch {
                 100 => pin = board.pin(),
                 400 => pin = None,

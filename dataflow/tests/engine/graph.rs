@@ -12,16 +12,20 @@ use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::neighbours::{GraphStep, Row};
-use segue_dataflow::query::Board;
+use segue_dataflow::query::{Answer, Board, Body, NeighboursAnswer, Query, Question};
 use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::Restored;
 
-use crate::history::{Epoch, World, history};
+use crate::history::{Epoch, World, history, track};
 use crate::plain;
-use crate::twin::{Rows, Twin};
+use crate::twin::{self, Rows, Twin};
 
 /// Multiples of the grid after the last change, so that any burst is over.
 const CALM: u64 = 12;
+/// Answers to the reader that are compared.
+const READ: usize = 300;
+/// Neighbours asked for.
+const LIMIT: usize = 5;
 
 /// Rules so tight that samples are halved and doubled, rows come and go, lists run empty.
 fn rules(seed: u64) -> Neighbours {
@@ -54,21 +58,30 @@ impl Run<'_> {
         ((self.begin + self.epochs.len() as u64) / self.rules.grid_ms + CALM) * self.rules.grid_ms
     }
 
-    /// All steps, in order.
-    fn steps(self) -> Vec<GraphStep> {
+    /// All steps, in order, and what was answered meanwhile.
+    fn go(self) -> Told {
         let settings = Settings { neighbours: self.rules, ..Settings::default() };
         let board = Arc::new(Board::new(self.workers, settings));
         let last = self.last();
         let Run { begin, workers, seed, in_one_go, .. } = self;
         self.restored.into_iter().for_each(|restored| board.restore(restored));
-        let steps = Arc::new(Mutex::new(Vec::new()));
-        let (told, epochs) = (Arc::clone(&steps), self.epochs.to_vec());
-        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let (steps, answers) = <(Arc<Mutex<Vec<_>>>, Arc<Mutex<Vec<_>>>)>::default();
+        let (told, answered, epochs) = (Arc::clone(&steps), Arc::clone(&answers), self.epochs.to_vec());
+        let shown = Arc::clone(&board);
+        let reader = std::thread::spawn(move || read(&shown));
+        // Every other time what workers send one another is bytes, as between processes.
+        let communication = match seed % 2 {
+            0 => timely::CommunicationConfig::Process(workers),
+            _ => timely::CommunicationConfig::ProcessBinary(workers),
+        };
+        let (config, shown) =
+            (timely::Config { communication, worker: Default::default() }, Arc::clone(&board));
+        let guards = timely::execute(config, move |worker| {
             let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-            let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &board, false);
+            let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &shown, true);
             let mut pace = ChaCha8Rng::seed_from_u64(seed + worker.index() as u64);
             let tell = |step| told.lock().expect("no panic holds it").push(step);
-            let mut seq = 0;
+            let (mut seq, mut asked) = (0, Vec::new());
             for (epoch, Epoch { events, .. }) in (begin + 1..).zip(&epochs) {
                 dataflow.advance(epoch);
                 for event in events {
@@ -77,6 +90,9 @@ impl Run<'_> {
                     }
                     seq += 1;
                 }
+                let track = TrackId::of(&track(pace.random_range(0..WORLD.tracks)));
+                asked.push(track);
+                dataflow.ask(Query { id: asked.len() as u64 - 1, question: neighbours_of(track) });
                 match pace.random_range(0..4) {
                     _ if in_one_go => {}
                     0 => {
@@ -101,14 +117,42 @@ impl Run<'_> {
                 worker.step_or_park(None);
                 dataflow.show_graph(last, tell);
             }
+            let mut answered = answered.lock().expect("no panic holds it");
+            while let Some((id, answer)) = dataflow.take_answer() {
+                answered.push((asked[id as usize], answer));
+            }
         });
         guards
             .expect("timely starts")
             .join()
             .into_iter()
             .for_each(|worker| worker.expect("no worker panics"));
-        std::mem::take(&mut steps.lock().expect("no panic holds it"))
+        board.close();
+        let mut answers = std::mem::take(&mut *answers.lock().expect("no panic holds it"));
+        let read = reader.join().expect("the reader does not panic");
+        let every = read.len() / READ + 1;
+        answers.extend(read.into_iter().step_by(every));
+        answers.sort_by_key(|(_, answer)| answer.as_of);
+        let steps = std::mem::take(&mut *steps.lock().expect("no panic holds it"));
+        Told { steps, answers }
     }
+}
+
+/// What came of a run.
+struct Told {
+    steps: Vec<GraphStep>,
+    /// By epoch, whose neighbours were asked for.
+    answers: Vec<(TrackId, Answer)>,
+}
+
+fn neighbours_of(track: TrackId) -> Question {
+    Question::Neighbours { track, limit: LIMIT }
+}
+
+/// Reads from the board until it is closed.
+fn read(board: &Board) -> Vec<(TrackId, Answer)> {
+    let tracks = (0..WORLD.tracks).map(|n| TrackId::of(&track(n))).cycle();
+    tracks.map_while(|track| Some((track, board.answer(neighbours_of(track))?))).collect()
 }
 
 fn shown(row: &Row) -> (u32, Vec<(TrackId, u32)>) {
@@ -134,48 +178,82 @@ fn rows_by_step(steps: &[GraphStep]) -> BTreeMap<u64, Rows> {
     after
 }
 
-/// Compares the rows after every step with the twin's and with plain differential's; tells how many there were.
-fn equal_twins(
-    mut twin: Twin,
+/// What a run is compared with.
+struct Twins<'a> {
+    twin: Twin,
     begin: u64,
-    epochs: &[Epoch],
+    epochs: &'a [Epoch],
     rules: Neighbours,
-    steps: &[GraphStep],
-    at: &str,
-) -> usize {
-    let mut after = rows_by_step(steps).into_iter().peekable();
-    let mut entries = twin.entries().into_iter().map(|entry| (entry, 0, 1)).collect::<Vec<_>>();
-    let mut expected = Vec::new();
-    for epoch in begin + 1..=begin + epochs.len() as u64 + CALM * rules.grid_ms + rules.grid_ms {
-        let before = twin.entries();
-        let events = epochs.get((epoch - begin - 1) as usize).map(|epoch| &epoch.events[..]);
-        events.unwrap_or_default().iter().for_each(|event| twin.apply(event));
-        let now = twin.entries();
-        entries.extend(before.difference(&now).map(|entry| (*entry, epoch, -1)));
-        entries.extend(now.difference(&before).map(|entry| (*entry, epoch, 1)));
-        if let Some((_, rows)) = after.next_if(|(step, _)| *step == epoch) {
-            assert_eq!(rows, twin.rows(&rules), "{at}, step {epoch}, {rules:?}");
-            expected.push((epoch, rows));
+    at: String,
+}
+
+impl Twins<'_> {
+    /// Compares the rows after every step with the twin's and with plain differential's, and what was answered;
+    /// tells how many neighbours there were in steps, and in answers from rows.
+    fn equal(mut self, told: &Told) -> (usize, usize) {
+        let after = rows_by_step(&told.steps);
+        let mut entries: Vec<_> = self.twin.entries().into_iter().map(|entry| (entry, 0, 1)).collect();
+        let (mut answers, mut from_rows) = (told.answers.iter().peekable(), 0);
+        for epoch in self.begin..=told.steps.last().map_or(0, |step| step.epoch) {
+            let before = self.twin.entries();
+            let events =
+                (epoch - self.begin).checked_sub(1).and_then(|number| self.epochs.get(number as usize));
+            events.iter().flat_map(|epoch| &epoch.events).for_each(|event| self.twin.apply(event));
+            let now = self.twin.entries();
+            entries.extend(before.difference(&now).map(|entry| (*entry, epoch, -1)));
+            entries.extend(now.difference(&before).map(|entry| (*entry, epoch, 1)));
+            if let Some(rows) = after.get(&epoch) {
+                assert_eq!(*rows, self.twin.rows(&self.rules), "{}, step {epoch}", self.at);
+            }
+            while let Some((track, answer)) = answers.next_if(|(_, answer)| answer.as_of <= epoch) {
+                from_rows += self.answered(*track, answer, &after);
+            }
         }
+        assert!(answers.next().is_none(), "{}", self.at);
+        (self.plain(entries, &after), from_rows)
     }
-    assert_eq!(after.next(), None, "{at}: a step at no epoch");
-    let mut changes = plain::neighbours(entries, rules);
-    changes.sort_by_key(|(_, epoch, _)| *epoch);
-    let (mut changes, mut plain) = (changes.into_iter().peekable(), BTreeMap::new());
-    let mut compared = 0;
-    for (epoch, rows) in expected {
-        while let Some((neighbour, _, diff)) = changes.next_if(|(_, at, _)| *at <= epoch) {
-            *plain.entry(neighbour).or_insert(0) += diff;
+
+    /// An answer of this epoch is from the row after an earlier step, or was counted for it.
+    fn answered(&self, track: TrackId, answer: &Answer, after: &BTreeMap<u64, Rows>) -> usize {
+        let settings = Settings { neighbours: self.rules, ..Settings::default() };
+        let at = format!("{}, {track:?}, {answer:?}", self.at);
+        let Body::Neighbours(Some(NeighboursAnswer { track: of, sampled, graph: Some(graph), neighbours })) =
+            &answer.body
+        else {
+            assert_eq!(answer.body, self.twin.answer(&neighbours_of(track), &settings), "{at}");
+            return 0;
+        };
+        assert!(*graph <= answer.as_of, "{at}");
+        let there = |track: &TrackId| self.twin.answer(&Question::Track(*track), &settings);
+        let (counted, best) = &after[graph][&track];
+        let best: Vec<_> =
+            best.iter().take(LIMIT).filter(|(other, _)| there(other) != Body::Track(None)).copied().collect();
+        let told: Vec<_> = neighbours.iter().map(|n| (TrackId::of(&n.track.uri), n.shared)).collect();
+        assert_eq!((*sampled, told), (*counted, best), "{at}");
+        assert_eq!(Body::Track(Some(of.clone())), there(&track), "{at}");
+        neighbours.len()
+    }
+
+    fn plain(&self, entries: Vec<plain::Update>, after: &BTreeMap<u64, Rows>) -> usize {
+        let mut changes = plain::neighbours(entries, self.rules);
+        changes.sort_by_key(|(_, epoch, _)| *epoch);
+        let (mut changes, mut plain) = (changes.into_iter().peekable(), BTreeMap::new());
+        let mut compared = 0;
+        for (epoch, rows) in after {
+            while let Some((neighbour, _, diff)) = changes.next_if(|(_, at, _)| at <= epoch) {
+                *plain.entry(neighbour).or_insert(0) += diff;
+            }
+            plain.retain(|_, diff| *diff != 0);
+            let row = |(track, (_, row)): (&TrackId, &twin::Row)| {
+                row.iter().map(|(other, n)| (*track, *other, *n)).collect::<Vec<_>>()
+            };
+            let mut flat: Vec<(TrackId, TrackId, u32)> = rows.iter().flat_map(row).collect();
+            flat.sort_unstable();
+            assert!(flat.iter().eq(plain.keys()), "{}, plain differential at step {epoch}", self.at);
+            compared += flat.len();
         }
-        plain.retain(|_, diff| *diff != 0);
-        let flat =
-            rows.iter().flat_map(|(track, (_, row))| row.iter().map(|(other, n)| (*track, *other, *n)));
-        let mut flat: Vec<_> = flat.collect();
-        flat.sort_unstable();
-        assert!(flat.iter().eq(plain.keys()), "{at}, plain differential at step {epoch}, {rules:?}");
-        compared += flat.len();
+        compared
     }
-    compared
 }
 
 const WORLD: World = World { playlists: 14, tracks: 40, epochs: 150, fixed_names: true };
@@ -184,61 +262,60 @@ fn seeds(ci: u64) -> std::ops::Range<u64> {
     0..if std::env::var_os("SEGUE_SOAK").is_some() { 20 * ci } else { ci }
 }
 
-/// On so many workers, after what `before` has; gives the number of steps, and of neighbours that were compared.
-fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> (usize, usize) {
+/// On so many workers, after what `before` has; gives the number of steps, of neighbours in them that were
+/// compared, and in answers.
+fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> [usize; 3] {
     let (workers, rules) = ([1, 2, 4][seed as usize % 3], rules(seed));
     let restored = (begin > 0).then(|| before.restored(workers, begin));
     let run = Run { begin, epochs, workers, seed, rules, restored, in_one_go };
-    let (last, steps) = (run.last(), run.steps());
-    let at = format!("seed {seed}, {workers} workers");
-    assert_eq!(steps.last().map(|step| step.epoch), Some(last), "{at}");
-    (steps.len(), equal_twins(before.clone(), begin, epochs, rules, &steps, &at))
+    let (last, told) = (run.last(), run.go());
+    let at = format!("seed {seed}, {workers} workers, {rules:?}");
+    assert_eq!(told.steps.last().map(|step| step.epoch), Some(last), "{at}");
+    let (neighbours, answered) = Twins { twin: before.clone(), begin, epochs, rules, at }.equal(&told);
+    [told.steps.len(), neighbours, answered]
+}
+
+fn sums(all: impl Iterator<Item = [usize; 3]>) -> [usize; 3] {
+    all.fold([0; 3], |sums, more| [0, 1, 2].map(|i| sums[i] + more[i]))
 }
 
 #[test]
 fn rows_equal_their_twins_at_every_step() {
-    let (mut steps, mut compared) = (0, 0);
-    for seed in seeds(50) {
-        let (told, equal) = check(&Twin::default(), 0, &history(seed, WORLD), seed, false);
-        (steps, compared) = (steps + told, compared + equal);
-    }
-    assert!(steps > 1_000 && compared > 10_000, "{steps} steps, {compared} neighbours");
+    let all = seeds(50).map(|seed| check(&Twin::default(), 0, &history(seed, WORLD), seed, false));
+    let [steps, compared, answered] = sums(all);
+    assert!(steps > 1_000 && compared > 10_000 && answered > 1_000, "{steps} {compared} {answered}");
 }
 
 #[test]
 fn rows_are_the_same_after_a_restart() {
-    let mut compared = 0;
-    for seed in seeds(50) {
+    let all = seeds(50).map(|seed| {
         let epochs = history(seed, WORLD);
         let (before, after) = epochs.split_at(epochs.len() / 2);
         let mut twin = Twin::default();
         before.iter().flat_map(|epoch| &epoch.events).for_each(|event| twin.apply(event));
-        compared += check(&twin, before.len() as u64, after, seed, false).1;
-    }
-    assert!(compared > 5_000, "{compared} neighbours");
+        check(&twin, before.len() as u64, after, seed, false)
+    });
+    let [steps, compared, answered] = sums(all);
+    assert!(steps > 500 && compared > 5_000 && answered > 500, "{steps} {compared} {answered}");
 }
 
 #[test]
 fn rows_are_the_same_after_catching_up_in_one_go() {
-    let mut compared = 0;
-    for seed in seeds(50) {
-        let epochs = history(seed, WORLD);
-        compared += check(&Twin::default(), 0, &epochs, seed, true).1;
-    }
-    assert!(compared > 1_000, "{compared} neighbours");
+    let all = seeds(50).map(|seed| check(&Twin::default(), 0, &history(seed, WORLD), seed, true));
+    let [steps, compared, _] = sums(all);
+    assert!(steps >= 50 && compared > 1_000, "{steps} {compared}");
 }
 
 /// A playlist so long that the rows it touches are counted anew, and so short that they are not.
 #[test]
 fn a_long_playlist_comes_and_goes() {
     let put = |uri: &'static str, tracks: std::ops::Range<u32>| {
-        let tracks = tracks.map(|n| Track::new(crate::history::track(n))).collect();
+        let tracks = tracks.map(|n| Track::new(track(n))).collect();
         Event { at_ms: 0, change: Change::PlaylistPut { playlist: uri.into(), title: None, tracks } }
     };
     let delete =
         |uri: &'static str| Event { at_ms: 0, change: Change::PlaylistDeleted { playlist: uri.into() } };
-    let mut compared = 0;
-    for seed in 0..6 {
+    let all = (0..6).map(|seed| {
         let mut epochs = history(seed, World { epochs: 30, ..WORLD });
         epochs[3].events.push(put("p:other", 100..700));
         epochs[4].events.push(put("p:long", 0..600));
@@ -247,7 +324,8 @@ fn a_long_playlist_comes_and_goes() {
         epochs[19].events.push(put("p:long", 10..900));
         epochs[24].events.push(delete("p:other"));
         epochs[27].events.push(delete("p:long"));
-        compared += check(&Twin::default(), 0, &epochs, seed, false).1;
-    }
+        check(&Twin::default(), 0, &epochs, seed, false)
+    });
+    let [_, compared, _] = sums(all);
     assert!(compared > 2_000, "{compared} neighbours");
 }

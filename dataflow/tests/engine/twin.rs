@@ -21,8 +21,10 @@ use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
 use segue_dataflow::title;
 
-/// Track → how many playlists are sampled, and the neighbours with how many of them they share.
-pub type Rows = BTreeMap<TrackId, (u32, Vec<(TrackId, u32)>)>;
+/// How many playlists are sampled, and the neighbours with how many of them they share.
+pub type Row = (u32, Vec<(TrackId, u32)>);
+/// Track → its row in the graph.
+pub type Rows = BTreeMap<TrackId, Row>;
 
 /// All that was said, as it stands.
 #[derive(Clone, Default)]
@@ -183,11 +185,12 @@ impl Twin {
         self.playlists.iter().flat_map(tracks).collect()
     }
 
-    /// A state to go on from, without names of tracks and days of additions.
+    /// A state to go on from, without days of additions.
     pub fn restored(&self, workers: usize, epoch: u64) -> Restored {
         let (mut playlists, mut tracks) = (Playlists::new(workers), Tracks::new(workers));
         for known in self.catalogue.values() {
-            tracks.add(&TrackRecord { uri: known.uri.as_str().into(), ..TrackRecord::default() });
+            let Known { uri, inline, described, described_last } = known.clone();
+            tracks.add(&TrackRecord { uri: uri.into(), inline, described, described_last });
         }
         for held in self.playlists.values() {
             let tracks: Vec<TrackId> = held.tracks.iter().copied().collect();

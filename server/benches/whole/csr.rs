@@ -2,9 +2,10 @@
 
 use rustc_hash::FxHashMap;
 use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::query::Tally;
 use segue_dataflow::sample;
 use segue_dataflow::scoring::{best, seed_weight, vote};
-use segue_dataflow::settings::Recommend;
+use segue_dataflow::settings::{Neighbours, Recommend};
 
 /// Lists by key, end to end in one array.
 struct Lists<K, V> {
@@ -58,6 +59,30 @@ impl Csr {
     pub fn playlist(&self, place: usize) -> &[TrackId] {
         let id = self.by_playlist.keys[place % self.by_playlist.keys.len()];
         self.by_playlist.get(id)
+    }
+
+    /// Counts a track's row anew over its sample; gives the entries that were visited.
+    pub fn recount(&self, track: TrackId, rules: &Neighbours) -> u64 {
+        let holding = self.by_track.get(track);
+        let last = sample::last(sample::level(holding.len() as u32, rules.sample));
+        Tally::with(|sums| {
+            for playlist in holding.iter().take_while(|playlist| playlist.0 <= last) {
+                self.by_playlist.get(*playlist).iter().for_each(|track| sums.add(track.0, 1));
+            }
+            let visited = sums.iter().map(|(_, count)| count).sum();
+            let all = sums.iter().filter(|(other, count)| *count > 1 && *other != track.0);
+            std::hint::black_box(best(all.collect(), rules.keep as usize));
+            visited
+        })
+    }
+
+    /// The tracks of a playlist whose rows change when it gains or loses this one.
+    pub fn touched(&self, playlist: PlaylistId, track: TrackId, rules: &Neighbours) -> Vec<TrackId> {
+        let has_row = |track: &TrackId| {
+            let holding = self.by_track.get(*track).len() as u32;
+            holding >= rules.min_support && playlist.0 <= sample::last(sample::level(holding, rules.sample))
+        };
+        self.by_playlist.get(playlist).iter().copied().chain([track]).filter(has_row).collect()
     }
 
     /// The best tracks for the seeds, without the seeds.

@@ -51,24 +51,17 @@ pub struct Loaded {
 }
 
 /// The engine as the server runs it.
-fn start() -> anyhow::Result<(Engine, Arc<Watch>)> {
-    let watch = Arc::new(Watch::default());
-    let (epoch_gap, settings) = (Duration::from_millis(5), Settings::default());
+pub fn start(observer: Arc<dyn Observer>, settings: Settings) -> anyhow::Result<Engine> {
+    let epoch_gap = Duration::from_millis(5);
     let (heartbeat, answers) = (Duration::from_secs(1), Answers::Readers(READERS));
     let options = Options { workers: 2, epoch_gap, heartbeat, settings, answers };
     let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
-    let engine = Engine::start(options, clock, Arc::clone(&watch) as _, None).map_err(anyhow::Error::msg)?;
-    Ok((engine, watch))
+    Engine::start(options, clock, observer, None).map_err(anyhow::Error::msg)
 }
 
-pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
-    corpus.read(|_| {}); // from here on the files are as far in memory as they fit
-    let began = Instant::now();
-    let counts = corpus.read(|_| {});
-    let alone = began.elapsed().as_secs_f64();
-    let (engine, watch) = start()?;
-    let began = Instant::now();
+/// Feeds all of a corpus; gives the position of the next event.
+pub fn feed(corpus: &Corpus, engine: &Engine) -> anyhow::Result<u64> {
     let (mut next, mut entries) = (0, 0);
     let mut batch = Batch::default();
     corpus.read(|event| {
@@ -86,6 +79,18 @@ pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
     if !batch.edits.is_empty() {
         engine.feed(batch)?;
     }
+    Ok(next)
+}
+
+pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
+    corpus.read(|_| {}); // from here on the files are as far in memory as they fit
+    let began = Instant::now();
+    let counts = corpus.read(|_| {});
+    let alone = began.elapsed().as_secs_f64();
+    let watch = Arc::new(Watch::default());
+    let engine = start(Arc::clone(&watch) as _, Settings::default())?;
+    let began = Instant::now();
+    let next = feed(corpus, &engine)?;
     watch.wait(next);
     let loaded = began.elapsed().as_secs_f64();
     table.row(

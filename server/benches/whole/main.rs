@@ -1,11 +1,12 @@
 //! The whole of segue, measured beside its references in one run: `make bench`.
 //!
 //! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
-//! answered by the engine and by static arrays ([`questions`], [`csr`]); then the real server takes the same
+//! answered by the engine and by static arrays ([`questions`], [`csr`]), and the graph is built and kept ([`graph`]); then the real server takes the same
 //! files and is watched from outside ([`server`], [`snapshots`], [`kafka`]). [`table`] makes a page of it.
 
 mod corpus;
 mod csr;
+mod graph;
 mod kafka;
 mod load;
 mod questions;
@@ -31,6 +32,8 @@ enum Part {
     Engine,
     /// The server on its own log.
     Server,
+    /// The graph of co-occurrence: how it is built and kept.
+    Graph,
     /// What snapshots cost and save.
     Snapshots,
     /// The server behind Kafka.
@@ -47,7 +50,7 @@ struct Args {
     #[arg(long)]
     scratch: Option<PathBuf>,
     /// Only these.
-    #[arg(long, value_delimiter = ',', default_value = "engine,server,snapshots,kafka")]
+    #[arg(long, value_delimiter = ',', default_value = "engine,graph,server,snapshots,kafka")]
     only: Vec<Part>,
     /// Also write the page to this file.
     #[arg(long)]
@@ -69,6 +72,9 @@ fn main() -> anyhow::Result<()> {
             let loaded = load::load(&corpus, &mut table)?;
             questions::measure(&corpus, &loaded, &mut table)?;
             loaded.engine.stop().map_err(anyhow::Error::msg)?;
+        }
+        if wanted(Part::Graph) {
+            graph::measure(&corpus, &mut table)?;
         }
         if wanted(Part::Server) || wanted(Part::Snapshots) {
             let folder = tempfile::tempdir_in(scratch.path())?;

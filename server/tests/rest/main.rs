@@ -12,6 +12,7 @@ mod dead_letters;
 mod evaluate;
 mod events;
 mod front;
+mod graph;
 mod harness;
 mod interrupt;
 mod kafka;

@@ -1,0 +1,167 @@
+//! The graph of co-occurrence: all rows after a load, then kept up beside events.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use segue_dataflow::edit::Edit;
+use segue_dataflow::event::Change;
+use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::neighbours::{GraphStep, OPERATORS, Stats};
+use segue_dataflow::settings::{Neighbours, Settings};
+use segue_dataflow::workers::{Batch, Observer, Progress};
+use segue_replay::generate::Edits;
+
+use crate::corpus::{Corpus, SEED};
+use crate::csr::Csr;
+use crate::load::{feed, start};
+use crate::questions::until;
+use crate::table::{Table, ms, quantile};
+
+const EVENTS_PER_S: f64 = 2_000.0;
+const BESIDE: Duration = Duration::from_secs(30);
+/// Events whose rows are counted anew over static arrays.
+const RECOUNTED: usize = 300;
+
+/// How far events and the graph are, and how long each was behind.
+#[derive(Default)]
+struct Watch {
+    seen: Mutex<Seen>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Seen {
+    next: u64,
+    as_of: u64,
+    graph: u64,
+    /// Epochs that answers have and rows have not.
+    behind: Vec<(u64, Instant)>,
+    lags: Vec<f64>,
+}
+
+impl Observer for Watch {
+    fn complete(&self, progress: &Progress) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.next = progress.next.first().copied().unwrap_or(0);
+        seen.as_of = progress.as_of;
+        seen.behind.push((progress.as_of, Instant::now()));
+        self.news.notify_all();
+    }
+
+    fn refused(&self, seq: u64, detail: String) {
+        panic!("event {seq}: {detail}");
+    }
+
+    fn graph(&self, step: GraphStep) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.graph = step.epoch;
+        let told = seen.behind.partition_point(|(epoch, _)| *epoch <= step.epoch);
+        let lags: Vec<f64> =
+            seen.behind.drain(..told).map(|(_, since)| since.elapsed().as_secs_f64()).collect();
+        seen.lags.extend(lags);
+        self.news.notify_all();
+    }
+}
+
+impl Watch {
+    fn wait(&self, behind: impl Fn(&Seen) -> bool) -> std::sync::MutexGuard<'_, Seen> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.news.wait_while(seen, |seen| behind(seen)).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Seconds that each operator has worked so far.
+fn busy(stats: &Stats) -> [f64; 4] {
+    [0, 1, 2, 3].map(|i| stats.busy_us[i].load(Relaxed) as f64 / 1e6)
+}
+
+fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).map_or(0.0, |kb| kb / 1024.0)
+}
+
+pub fn measure(corpus: &Corpus, table: &mut Table) -> anyhow::Result<()> {
+    let rules = Neighbours { keep: 100, ..Neighbours::default() };
+    let watch = Arc::new(Watch::default());
+    let engine = start(Arc::clone(&watch) as _, Settings { neighbours: rules, ..Settings::default() })?;
+    let next = feed(corpus, &engine)?;
+    let loaded = watch.wait(|seen| seen.next < next).as_of;
+    let (began, before) = (Instant::now(), resident_mb());
+    drop(watch.wait(|seen| seen.graph < loaded));
+    let (stats, _) = engine.graph();
+    let (took, rows, visited) =
+        (began.elapsed(), stats.rows.load(Relaxed), stats.visited.load(Relaxed) as f64);
+    let built = busy(&stats);
+    table.row(
+        "graph: all rows after the load",
+        format!("{rows} rows in {:.1} s", took.as_secs_f64()),
+        "",
+        &format!("resident memory {before:.0} → {:.0} MB", resident_mb()),
+    );
+    let rate = visited / built.iter().sum::<f64>() / 1e6;
+    table.row(
+        "… visited entries a second, a core",
+        format!("{rate:.0} M"),
+        "≥ 50 M",
+        if rate >= 50.0 { "kept" } else { "**missed**" },
+    );
+    table.note(&operators(&built, 1.0, "s"));
+
+    watch.seen.lock().unwrap_or_else(PoisonError::into_inner).lags.clear();
+    let (recounts, began) = (stats.recounts.load(Relaxed), Instant::now());
+    let mut fed = 0;
+    for event in Edits::new(SEED, corpus.playlists) {
+        until(began + Duration::from_secs_f64(fed as f64 / EVENTS_PER_S));
+        if began.elapsed() > BESIDE {
+            break;
+        }
+        let edits = vec![Edit::new(next + fed, &event)];
+        fed += 1;
+        engine.feed(Batch { edits, partition: 0, next: next + fed })?;
+    }
+    let last = watch.wait(|seen| seen.next < next + fed).as_of;
+    let lags = watch.wait(|seen| seen.graph < last).lags.clone();
+    let kept: Vec<f64> = busy(&stats).iter().zip(built).map(|(now, then)| now - then).collect();
+    let event = kept.iter().sum::<f64>() / fed as f64;
+    table.bound("graph: behind answers at 2,000 events/s, p99", quantile(&lags, 0.99), 0.5, ms);
+    table.note(&format!("p50 {}, p90 {}", ms(quantile(&lags, 0.5)), ms(quantile(&lags, 0.9))));
+    let (recount, arrays) = recounting(corpus, &rules);
+    table.ratio("graph: an event, beside counting anew the rows it touches", event, recount, 0.05, ms);
+    table.note(&format!("over static arrays, {arrays:.0} M visited entries a second"));
+    let share = |count: u64| count as f64 / fed as f64;
+    table.note(&format!(
+        "{}; an event: {:.1} notes, {:.1} questions, {:.2} of them found, {:.3} rows counted anew",
+        operators(&kept, 1e6 / fed as f64, "µs"),
+        share(stats.notes.load(Relaxed)),
+        share(stats.questions.load(Relaxed)),
+        share(stats.found.load(Relaxed)),
+        share(stats.recounts.load(Relaxed) - recounts),
+    ));
+    engine.stop().map_err(anyhow::Error::msg)
+}
+
+/// What each operator took.
+fn operators(took: &[f64], unit: f64, name: &str) -> String {
+    let each =
+        OPERATORS.iter().zip(took).map(|(operator, took)| format!("{operator} {:.1} {name}", took * unit));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// What it takes to count anew the rows that an event touches, over static arrays, and how many million entries
+/// are visited for it in a second.
+fn recounting(corpus: &Corpus, rules: &Neighbours) -> (f64, f64) {
+    let csr = Csr::new(corpus.pairs());
+    let edits = Edits::new(SEED, corpus.playlists).filter_map(|event| match &event.change {
+        Change::TrackAdded { playlist, track } => Some((PlaylistId::of(playlist), TrackId::of(&track.uri))),
+        Change::TrackRemoved { playlist, track } => Some((PlaylistId::of(playlist), TrackId::of(track))),
+        _ => None,
+    });
+    let touched: Vec<Vec<TrackId>> =
+        edits.take(RECOUNTED).map(|(playlist, track)| csr.touched(playlist, track, rules)).collect();
+    let began = Instant::now();
+    let visited: u64 = touched.iter().flatten().map(|track| csr.recount(*track, rules)).sum();
+    let took = began.elapsed().as_secs_f64();
+    (took / RECOUNTED as f64, visited as f64 / took / 1e6)
+}
