@@ -1,6 +1,7 @@
 //! Artists and albums, each kept once and known to cards by a number.
 
 use std::hash::BuildHasher;
+use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashSet};
@@ -14,8 +15,10 @@ pub type PartyNo = u32;
 /// Artists and albums in use. The unused ones are swept out each time their number has doubled.
 #[derive(Default)]
 pub struct Parties {
-    /// Packed, by number; empty where there is none.
-    all: Vec<Box<[u8]>>,
+    /// All of them, packed, one after the other: a box for each would take as much again.
+    packed: Vec<u8>,
+    /// By number, where each begins; none where there is no such party any more.
+    begins: Vec<Option<NonZeroU32>>,
     numbers: HashTable<PartyNo>,
     free: Vec<PartyNo>,
     sweep_at: usize,
@@ -33,29 +36,49 @@ fn hash(packed: &[u8]) -> u64 {
     FxBuildHasher.hash_one(packed)
 }
 
+/// A place in what is packed. Parties beyond the first 4 GiB would have none, and so no names.
+fn place(begin: usize) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(begin + 1).unwrap_or(0))
+}
+
+/// The packed party with this number, and what is packed after it.
+fn from<'a>(packed: &'a [u8], begins: &[Option<NonZeroU32>], number: PartyNo) -> &'a [u8] {
+    let begin = begins.get(number as usize).copied().flatten();
+    begin.and_then(|begin| packed.get(begin.get() as usize - 1..)).unwrap_or_default()
+}
+
+/// Only what is packed for the party that comes first.
+fn first(packed: &[u8]) -> &[u8] {
+    let rest = postcard::take_from_bytes::<Fields<'_>>(packed).map_or(0, |(_, rest)| rest.len());
+    &packed[..packed.len() - rest]
+}
+
 impl Parties {
     /// The number of a party; it stays as long as [`Parties::sweep`] is told that it is used.
     pub fn number(&mut self, party: &Party) -> PartyNo {
         let fields: Fields<'_> = (self.prefixes.pack(&party.uri), party.name.as_deref());
         // Packing fails only where memory does.
-        let packed = postcard::to_allocvec(&fields).unwrap_or_default().into_boxed_slice();
-        let all = &mut self.all;
-        if let Some(known) = self.numbers.find(hash(&packed), |no| all[*no as usize] == packed) {
+        let wanted = postcard::to_allocvec(&fields).unwrap_or_default();
+        let Parties { packed, begins, numbers, free, .. } = self;
+        // Packed parties tell where they end: none begins like another.
+        if let Some(known) = numbers.find(hash(&wanted), |no| from(packed, begins, *no).starts_with(&wanted))
+        {
             return *known;
         }
-        let number = self.free.pop().unwrap_or(all.len() as PartyNo);
-        if number as usize == all.len() {
-            all.push(Box::default());
+        let number = free.pop().unwrap_or(begins.len() as PartyNo);
+        if number as usize == begins.len() {
+            begins.push(None);
         }
-        let hashed = hash(&packed);
-        all[number as usize] = packed;
-        self.numbers.insert_unique(hashed, number, |no| hash(&all[*no as usize]));
+        begins[number as usize] = place(packed.len());
+        packed.extend_from_slice(&wanted);
+        numbers.insert_unique(hash(&wanted), number, |no| hash(first(from(packed, begins, *no))));
         number
     }
 
     /// The party with this number.
     pub fn get(&self, number: PartyNo) -> Option<Party> {
-        let (uri, name): Fields<'_> = postcard::from_bytes(self.all.get(number as usize)?).ok()?;
+        let packed = from(&self.packed, &self.begins, number);
+        let ((uri, name), _): (Fields<'_>, _) = postcard::take_from_bytes(packed).ok()?;
         Some(Party { uri: self.prefixes.unpack(uri), name: name.map(Into::into) })
     }
 
@@ -66,15 +89,19 @@ impl Parties {
 
     /// Drops all parties but these.
     pub fn sweep(&mut self, used: &FxHashSet<PartyNo>) {
-        let Parties { all, numbers, free, sweep_at, .. } = self;
+        let Parties { packed, begins, numbers, free, sweep_at, .. } = self;
+        let mut kept = Vec::new();
         numbers.retain(|no| {
-            let keep = used.contains(no);
-            if !keep {
-                all[*no as usize] = Box::default();
+            let begin = used.contains(no).then_some(kept.len());
+            if begin.is_some() {
+                kept.extend_from_slice(first(from(packed, begins, *no)));
+            } else {
                 free.push(*no);
             }
-            keep
+            begins[*no as usize] = begin.and_then(place);
+            begin.is_some()
         });
+        *packed = kept;
         *sweep_at = 2 * numbers.len();
     }
 }
@@ -99,7 +126,8 @@ mod tests {
             assert_eq!(parties.get(number), Some(party(n)));
             assert_eq!(parties.number(&party(n)), number);
         }
-        assert!(parties.all.len() <= SWEEP_MIN + 1, "{}", parties.all.len());
+        assert!(parties.begins.len() <= SWEEP_MIN + 1, "{}", parties.begins.len());
+        assert!(parties.packed.len() < 40 * SWEEP_MIN, "{}", parties.packed.len());
         assert_eq!((parties.get(kept), parties.number(&party(1))), (Some(party(1)), kept));
         assert_eq!(parties.get(1_000_000), None);
     }
