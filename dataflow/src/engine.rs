@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use differential_dataflow::operators::arrange::arrangement::arrange_core;
 use differential_dataflow::trace::Span;
-use differential_dataflow::trace::implementations::ValBatcher;
 use parking_lot::RwLock;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -23,7 +22,7 @@ use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::neighbours::{Graph, GraphStep, Rows, neighbours};
 use crate::query::{Answer, Board, Desk, Hub, Local, Query, rounds};
 use crate::settings::Settings;
-use crate::views::batch::Batch;
+use crate::views::batch::{Batch, Batcher};
 use crate::views::beginning::Beginning;
 use crate::views::trace::Trace;
 use crate::views::{Books, Live, Shared, Views};
@@ -81,13 +80,13 @@ impl Dataflow {
                 entries,
                 Pipeline,
                 "ByTrack",
-                |logger, id| Beginning::new(begun, ValBatcher::new(logger, id)),
+                |logger, id| Beginning::new(begun, Batcher::new(logger, id)),
             );
-            let by_title = arrange_core::<_, _, ValBatcher<TitleId, PlaylistId, u64, i32>, _>(
+            let by_title = arrange_core::<_, _, Batcher<TitleId, PlaylistId>, _>(
                 applied.titles,
                 Pipeline,
                 "ByTitle",
-                ValBatcher::new,
+                Batcher::new,
             );
             let complete = scope.concatenate([counted, frontier(by_track.stream), frontier(by_title.stream)]);
             let live = Live {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use differential_dataflow::logging::DifferentialEventBuilder;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
-use differential_dataflow::trace::implementations::ValBuilder;
 use differential_dataflow::trace::{Builder, Description, ExertionLogic, Span, Trace as _};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -36,7 +35,7 @@ use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::snapshot::Share;
 use crate::title;
 use crate::views::Shared;
-use crate::views::batch::Batch;
+use crate::views::batch::{self, Batch};
 use crate::views::book::Book;
 use crate::views::trace::{Spine, Trace, View};
 
@@ -176,7 +175,7 @@ pub(crate) fn apply<'s>(
                     newest,
                     keep_days,
                     refused: &refused,
-                    builder: ValBuilder::default(),
+                    builder: batch::Builder::default(),
                     changed: BTreeMap::new(),
                     cards: Vec::new(),
                     dated: Vec::new(),
@@ -274,7 +273,7 @@ struct Step<'a> {
     newest: Newest,
     keep_days: u16,
     refused: &'a Refused,
-    builder: ValBuilder<PlaylistId, TrackId, u64, i32>,
+    builder: batch::Builder<PlaylistId, TrackId>,
     changed: BTreeMap<u64, Changed>,
     /// Playlists as they are after an epoch: for the book, all at once, so that no reader waits for long.
     cards: Vec<(u64, PlaylistId, Option<Playlist>)>,

@@ -3,15 +3,18 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use differential_dataflow::batcher::merge::MergeBatcher;
+use differential_dataflow::batcher::merge::vec::VecMerger;
 use differential_dataflow::trace::ExertionLogic;
-use differential_dataflow::trace::implementations::ord_neu::OrdValBatch;
+use differential_dataflow::trace::implementations::ContainerChunker;
 use differential_dataflow::trace::implementations::ord_neu::layers::{Upds, Vals};
 use differential_dataflow::trace::implementations::ord_neu::val_batch::OrdValStorage;
+use differential_dataflow::trace::implementations::ord_neu::{OrdValBatch, OrdValBuilder};
 use differential_dataflow::trace::implementations::spine_fueled::{Merger, SpineBatch};
-use differential_dataflow::trace::implementations::{OffsetList, Vector};
 use timely::WorkerConfig;
 use timely::progress::frontier::AntichainRef;
 
+use super::offsets::Offsets;
 use super::trace::Id;
 
 /// When to merge without new updates: while what stands beside the largest batch is more than this part
@@ -32,7 +35,16 @@ pub fn merge_when_idle(config: &mut WorkerConfig) {
     config.set("differential/default_exert_logic".to_owned(), logic);
 }
 
-type Sorted<K, V> = OrdValBatch<Vector<((K, V), u64, i32)>>;
+/// An entry of a batch in the making.
+type Update<K, V> = ((K, V), u64, i32);
+type Layout<K, V> = (Vec<K>, Vec<V>, Vec<u64>, Vec<i32>, Offsets);
+type Sorted<K, V> = OrdValBatch<Layout<K, V>>;
+
+/// Makes a batch of updates that come sorted.
+pub type Builder<K, V> = OrdValBuilder<Layout<K, V>, Vec<Update<K, V>>>;
+/// Sorts updates, and makes batches of them.
+pub type Batcher<K, V> =
+    MergeBatcher<ContainerChunker<Vec<Update<K, V>>>, VecMerger<(K, V), u64, i32>, Builder<K, V>>;
 
 /// One sorted batch. Differential's own pointer to it, `Rc`, stays on its thread; this one does not.
 pub struct Batch<K: Id, V: Id>(Arc<Sorted<K, V>>);
@@ -41,12 +53,11 @@ impl<K: Id, V: Id> Batch<K, V> {
     /// Of a set of values for each key, both ascending, all there since time 0. The values of the key at place i
     /// are those from `ends[i]` to `ends[i + 1]`, one at least. None if there are no keys.
     pub fn of_sets(keys: Vec<K>, ends: impl IntoIterator<Item = usize>, vals: Vec<V>) -> Option<Self> {
-        let mut bounds = OffsetList::with_capacity(keys.len() + 1);
-        ends.into_iter().for_each(|end| bounds.push(end));
+        let updates = vals.len();
         // Values that have the update before theirs store no more than that: all have the first one's.
-        let (updates, mut same) = (vals.len(), OffsetList::with_capacity(vals.len() + 1));
-        std::iter::once(0).chain(std::iter::repeat_n(1, updates)).for_each(|end| same.push(end));
-        let (vals, upds) = (Vals { offs: bounds, vals }, Upds { offs: same, times: vec![0], diffs: vec![1] });
+        let same = std::iter::once(0).chain(std::iter::repeat_n(1, updates)).collect();
+        let vals = Vals { offs: ends.into_iter().collect(), vals };
+        let upds = Upds { offs: same, times: vec![0], diffs: vec![1] };
         (updates > 0).then(|| OrdValBatch { storage: OrdValStorage { keys, vals, upds }, updates }.into())
     }
 

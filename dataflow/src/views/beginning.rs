@@ -1,28 +1,27 @@
 //! A batcher that has its first batch already, so that a state is gone on from without sorting it again.
 
-use differential_dataflow::batcher::{Batcher, Extract};
-use differential_dataflow::trace::implementations::ValBatcher;
+use differential_dataflow::batcher::{self, Extract};
 use differential_dataflow::trace::implementations::spine_fueled::Merger;
 use timely::progress::frontier::{Antichain, AntichainRef};
 
-use super::batch::{Batch, Merging};
+use super::batch::{Batch, Batcher, Merging};
 use super::trace::Id;
 
 /// Gives what was there at time 0 with the first that it extracts. There must be something inserted at time 0,
 /// if only a change of nothing: what is not told of is not asked for.
 pub struct Beginning<K: Id, V: Id> {
     first: Option<Batch<K, V>>,
-    later: ValBatcher<K, V, u64, i32>,
+    later: Batcher<K, V>,
 }
 
 impl<K: Id, V: Id> Beginning<K, V> {
     /// With all that there was at time 0.
-    pub fn new(first: Option<Batch<K, V>>, later: ValBatcher<K, V, u64, i32>) -> Self {
+    pub fn new(first: Option<Batch<K, V>>, later: Batcher<K, V>) -> Self {
         Beginning { first, later }
     }
 }
 
-impl<K: Id, V: Id> Batcher<Vec<((K, V), u64, i32)>> for Beginning<K, V> {
+impl<K: Id, V: Id> batcher::Batcher<Vec<((K, V), u64, i32)>> for Beginning<K, V> {
     fn insert(&mut self, container: &mut Vec<((K, V), u64, i32)>) {
         self.later.insert(container);
     }
@@ -54,6 +53,8 @@ impl<K: Id, V: Id> Extract for Beginning<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use differential_dataflow::batcher::Batcher as _;
+
     use super::*;
     use crate::ids::{PlaylistId, TrackId};
 
@@ -62,7 +63,7 @@ mod tests {
     fn beginning(later: Vec<Update>) -> Beginning<TrackId, PlaylistId> {
         let playlists = [1, 2, 7].map(PlaylistId).to_vec();
         let first = Batch::of_sets(vec![TrackId(3), TrackId(5)], [0, 1, 3], playlists);
-        let mut beginning = Beginning::new(first, ValBatcher::new(None, 0));
+        let mut beginning = Beginning::new(first, Batcher::new(None, 0));
         beginning.insert(&mut vec![((TrackId(0), PlaylistId(0)), 0, 0)]);
         later.into_iter().for_each(|update| beginning.insert(&mut vec![update]));
         beginning

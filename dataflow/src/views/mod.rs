@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod beginning;
 pub mod book;
+pub mod offsets;
 pub mod parts;
 pub mod popularity;
 pub mod trace;
