@@ -43,7 +43,7 @@ pub struct Neighbours {
     pub burst: u32,
 }
 
-/// Knobs of the trending chart.
+/// Knobs of the trending chart. Unlike the others, they tell how much is kept, and so what a snapshot has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trending {
