@@ -13,14 +13,15 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::core::{Concatenate, Probe};
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::{ProbeHandle, Stream, StreamVec};
+use timely::order::Product;
 use timely::worker::Worker;
 
 use crate::apply::apply;
-use crate::catalogue::{catalogue, popularity};
+use crate::catalogue::{Catalogued, catalogue, popularity};
 use crate::edit::Edit;
-use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::ids::{ArtistId, PlaylistId, TitleId, TrackId};
 use crate::neighbours::{Graph, GraphStep, Rows, neighbours};
-use crate::query::{Answer, Board, Desk, Hub, Local, Query, rounds};
+use crate::query::{Answer, Board, Desk, Hub, Local, Query, Round, rounds};
 use crate::settings::Settings;
 use crate::views::batch::{Batch, Batcher};
 use crate::views::beginning::Beginning;
@@ -38,6 +39,8 @@ pub struct Dataflow {
     /// None if readers on other threads answer.
     queries: Option<Input<Query>>,
     probe: ProbeHandle<u64>,
+    /// Of rounds of queries; none are on their way if there are none.
+    asking: ProbeHandle<Round>,
     desk: Local<Desk>,
     hub: Local<Hub>,
     /// None if there is none.
@@ -57,7 +60,7 @@ impl Dataflow {
         asked: bool,
     ) -> Self {
         let (index, home, peers) = (worker.index() % local, worker.index() as u64, worker.peers() as u64);
-        let (mut edits, probe) = (Input::new(), ProbeHandle::new());
+        let (mut edits, probe, asking) = (Input::new(), ProbeHandle::new(), ProbeHandle::new());
         let mut queries = asked.then(Input::new);
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
         let mut share = board.share(index);
@@ -67,7 +70,8 @@ impl Dataflow {
             let trending = Arc::new(RwLock::new(std::mem::take(&mut share.trending)));
             let kept = settings.trending.keep_days;
             let applied = apply(edits.to_stream(scope), Rc::clone(refused), share, kept);
-            let counts = catalogue(applied.notes, Rc::clone(refused), &cards, &trending);
+            let Catalogued { counts, artists } =
+                catalogue(applied.notes, Rc::clone(refused), &cards, &trending);
             let (batches, own_counts, rows) =
                 (applied.by_playlist.stream.clone(), counts.clone(), Shared::<Rows>::default());
             let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
@@ -88,11 +92,19 @@ impl Dataflow {
                 "ByTitle",
                 Batcher::new,
             );
-            let complete = scope.concatenate([counted, frontier(by_track.stream), frontier(by_title.stream)]);
+            let by_artist = arrange_core::<_, _, Batcher<ArtistId, TrackId>, _>(
+                artists,
+                Pipeline,
+                "ByArtist",
+                Batcher::new,
+            );
+            let arranged = [frontier(by_track.stream), frontier(by_title.stream), frontier(by_artist.stream)];
+            let complete = scope.concatenate(arranged.into_iter().chain([counted]));
             let live = Live {
                 by_playlist: Trace::new(applied.by_playlist.trace),
                 by_track: Trace::new(by_track.trace),
                 by_title: Trace::new(by_title.trace),
+                by_artist: Trace::new(by_artist.trace),
                 popularity: counts_here,
                 books: Books {
                     playlists: applied.playlists,
@@ -106,7 +118,7 @@ impl Dataflow {
             };
             let hub = Rc::new(RefCell::new(Hub::new(live, Arc::clone(board), index)));
             if let Some(queries) = &mut queries {
-                rounds(queries.to_stream(scope), &complete, &hub, &desk).probe_with(&probe);
+                rounds(queries.to_stream(scope), &complete, &hub, &desk, &asking);
             }
             let rules = settings.neighbours;
             let graph = (rules.keep > 0).then(|| {
@@ -119,7 +131,7 @@ impl Dataflow {
             complete.probe_with(&probe);
             (hub, graph)
         });
-        Dataflow { edits, queries, probe, desk, hub, graph }
+        Dataflow { edits, queries, probe, asking, desk, hub, graph }
     }
 
     /// The epoch that is open: what is fed now belongs to it.
@@ -146,7 +158,7 @@ impl Dataflow {
 
     /// Whether everything through `epoch` is in the views of all workers, and answered.
     pub fn is_complete(&self, epoch: u64) -> bool {
-        !self.probe.less_equal(&epoch)
+        !self.probe.less_equal(&epoch) && !self.asking.less_equal(&Product::new(epoch, u32::MAX))
     }
 
     /// The oldest answer not yet taken, with the id of its query.

@@ -324,6 +324,7 @@ mod tests {
             include_str!("../../README.md"),
             include_str!("../../docs/snapshots.md"),
             include_str!("../../docs/evaluate.md"),
+            include_str!("../../docs/scoring.md"),
         ];
         let all: Vec<_> = pages.into_iter().flat_map(commands).collect();
         assert!(all.len() >= 12, "{all:?}");

@@ -6,6 +6,7 @@
 //! names live and die with entries.
 
 mod draft;
+mod titles;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::{Antichain, Stamp};
 
 pub use draft::{Draft, Playlist, Said};
+use titles::Titles;
 
 use crate::catalogue::{Note, Notes};
 use crate::day::{Day, Days, Newest};
@@ -33,7 +35,6 @@ use crate::edit::{Edit, Op, PlaylistOp};
 use crate::engine::Refused;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::snapshot::Share;
-use crate::title;
 use crate::views::Shared;
 use crate::views::batch::{self, Batch};
 use crate::views::book::Book;
@@ -69,6 +70,10 @@ pub enum Count {
     Track(TrackId, i32),
     /// So many more playlists are there.
     Playlists(i32),
+    /// So many more playlists have this title, or this word in theirs.
+    Title(TitleId, i32),
+    /// So many more playlists have a title.
+    Titled(i32),
 }
 
 /// What comes out of `apply`.
@@ -142,9 +147,10 @@ pub(crate) fn apply<'s>(
             // What there was before all epochs.
             if let Some((at, batch, totals)) = begun.take() {
                 own_totals.write().set(0, (), Some(totals));
-                let titles =
-                    own_playlists.read().iter().flat_map(|(id, p)| titles_of(*id, p)).collect::<Vec<_>>();
-                titles_out.activate().session(&at[2]).give_iterator(titles.into_iter());
+                let mut titles = Titles::default();
+                own_playlists.read().iter().for_each(|(id, p)| titles.change(*id, 0, p.title.as_deref(), 1));
+                counts_out.activate().session(&at[3]).give_iterator(titles.counts());
+                titles_out.activate().session(&at[2]).give_iterator(titles.changes.into_iter());
                 if batch.is_some() {
                     let upper = Antichain::from_elem(1);
                     let desc = Description::new(lower.clone(), upper.clone(), Antichain::from_elem(0));
@@ -217,10 +223,11 @@ pub(crate) fn apply<'s>(
                     let dated = Note::dated(changed.dated, now.newest.first_of(keep_days), peers);
                     notes_out.activate().session(notes).give_iterator(dated);
                     notes_out.activate().session(notes).give_iterator(changed.notes.into_iter());
-                    titles_out.activate().session(titles).give_iterator(changed.titles.into_iter());
-                    if changed.playlists != 0 {
-                        counts_out.activate().session(counts).give(Count::Playlists(changed.playlists));
-                    }
+                    let playlists =
+                        Some(Count::Playlists(changed.playlists)).filter(|_| changed.playlists != 0);
+                    let all = playlists.into_iter().chain(changed.titles.counts());
+                    counts_out.activate().session(counts).give_iterator(all);
+                    titles_out.activate().session(titles).give_iterator(changed.titles.changes.into_iter());
                 }
                 match upper.as_option() {
                     Some(since) => own.iter_mut().for_each(|own| own.hold(*since)),
@@ -235,17 +242,11 @@ pub(crate) fn apply<'s>(
     Applied { by_playlist, titles, notes, counts, playlists, days, totals }
 }
 
-/// Title and words of a playlist, as there since time 0.
-fn titles_of(id: PlaylistId, playlist: &Playlist) -> Vec<((TitleId, PlaylistId), u64, i32)> {
-    let keys = playlist.title.as_deref().map(title::keys).unwrap_or_default();
-    keys.into_iter().map(|key| ((key, id), 0, 1)).collect()
-}
-
 /// What one epoch changed on this worker, apart from the arrangement.
 #[derive(Default)]
 struct Changed {
     notes: Vec<Note>,
-    titles: Vec<((TitleId, PlaylistId), u64, i32)>,
+    titles: Titles,
     playlists: i32,
     entries: i64,
     digest: Digest,
@@ -359,10 +360,8 @@ impl Step<'_> {
         let [old, new] =
             [before, now].map(|draft| draft.card.as_ref().and_then(|card| card.title.as_deref()));
         if old != new {
-            for (title, diff) in [(old, -1), (new, 1)] {
-                let keys = title.map(title::keys).unwrap_or_default();
-                changed.titles.extend(keys.into_iter().map(|key| ((key, id), epoch, diff)));
-            }
+            changed.titles.change(id, epoch, old, -1);
+            changed.titles.change(id, epoch, new, 1);
         }
         if before != now {
             self.cards.push((epoch, id, now.card.clone()));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::parties::{Parties, PartyNo};
 use super::uri::Packed;
 use crate::edit::Names;
+use crate::ids::ArtistId;
 
 /// A track's URI and names. Inline names came with entries and go with the last of them; described ones
 /// came by themselves and stay until forgotten. Of each field the newer of the two is shown.
@@ -146,6 +147,16 @@ impl Card {
         self.fields().by_age().into_iter().flatten().flat_map(|known| [known.artist, known.album]).flatten()
     }
 
+    /// The artist that is shown.
+    pub fn artist(&self, parties: &Parties) -> Option<ArtistId> {
+        let known = self.fields().by_age().into_iter().flatten();
+        known
+            .filter_map(|known| known.artist)
+            .next_back()
+            .and_then(|no| parties.uri(no))
+            .map(|uri| ArtistId::of(&uri))
+    }
+
     /// The track as an answer shows it.
     pub fn shown(&self, parties: &Parties) -> TrackCard {
         let fields = self.fields();
@@ -193,6 +204,8 @@ mod tests {
         assert_eq!(learn(&both, names("new", None), Source::Inline), None);
         assert!(learn(&both, names("old", None), Source::Described).is_some(), "it is the newer one");
         assert_eq!(both.shown(&parties).names, names("new", Some("a")));
+        assert_eq!(both.artist(&parties), Some(ArtistId::of("a")));
+        assert_eq!(new.artist(&parties), None);
         let old = both.forget(Source::Inline).expect("it was there");
         assert_eq!(old.shown(&parties).names, names("old", Some("a")));
         assert!(old.has(Source::Described) && !old.has(Source::Inline));

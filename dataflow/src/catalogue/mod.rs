@@ -16,7 +16,8 @@ use rustc_hash::FxHashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{Operator, OutputBuilder};
 use timely::dataflow::operators::{Capability, core::Concat, vec::Map};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -28,7 +29,7 @@ use parties::Parties;
 use crate::apply::Count;
 use crate::edit::{Mentions, Names};
 use crate::engine::Refused;
-use crate::ids::TrackId;
+use crate::ids::{ArtistId, TrackId};
 use crate::views::Shared;
 use crate::views::book::{Book, Changes};
 use crate::views::popularity::Popularity;
@@ -52,6 +53,8 @@ fn check(uri: &str) -> u32 {
 pub struct Cards {
     tracks: Book<TrackId, Held>,
     parties: Parties,
+    /// Tracks that came to an artist or left one, and are not told yet.
+    moved: Vec<ByArtist>,
 }
 
 /// A track that some playlist holds, or that was described.
@@ -72,34 +75,61 @@ struct Catalogue {
     refused: Refused,
 }
 
-/// Builds the operator that goes on with these cards and additions by day, and keeps counts; gives the changes of
-/// the counts.
+/// What comes out of the catalogue.
+pub struct Catalogued<'s> {
+    /// Changes of the counts.
+    pub counts: StreamVec<'s, u64, Count>,
+    /// (Artist, track) changes, of this worker's tracks.
+    pub artists: StreamVec<'s, u64, ByArtist>,
+}
+
+/// A change of what an artist has made.
+type ByArtist = ((ArtistId, TrackId), u64, i32);
+
+/// Builds the operator that goes on with these cards and additions by day, and keeps counts.
 pub fn catalogue<'s>(
     notes: StreamVec<'s, u64, Note>,
     refused: Refused,
     cards: &Shared<Cards>,
     trending: &Shared<Trending>,
-) -> StreamVec<'s, u64, Count> {
-    let (cards, trending) = (Arc::clone(cards), Arc::clone(trending));
-    notes.unary_frontier(Exchange::new(|note: &Note| note.to), "Catalogue", move |_cap, _info| {
-        let mut waiting: BTreeMap<u64, Waiting<Note>> = BTreeMap::new();
-        let catalogue = Catalogue { cards, trending, refused };
-        move |(input, frontier), output| {
+) -> Catalogued<'s> {
+    let mut builder = OperatorBuilder::new("Catalogue".to_owned(), notes.scope());
+    let mut input = builder.new_input(notes, Exchange::new(|note: &Note| note.to));
+    let (output, counts) = builder.new_output();
+    let mut counts_out = OutputBuilder::<_, CapacityContainerBuilder<Vec<Count>>>::from(output);
+    let (output, artists) = builder.new_output();
+    let mut artists_out = OutputBuilder::<_, CapacityContainerBuilder<Vec<ByArtist>>>::from(output);
+
+    let catalogue = Catalogue { cards: Arc::clone(cards), trending: Arc::clone(trending), refused };
+    builder.build(move |initial| {
+        let mut begun = initial.into_iter().nth(1);
+        let mut waiting: BTreeMap<u64, ([Capability<u64>; 2], Vec<Note>)> = BTreeMap::new();
+        move |frontiers| {
+            if let Some(at) = begun.take() {
+                let artists = catalogue.cards.read().by_artist();
+                artists_out.activate().session(&at).give_iterator(artists.into_iter());
+            }
             input.for_each(|cap, data| {
-                if let Some(cap) = cap.retain_least(0) {
-                    waiting.entry(*cap.time()).or_insert_with(|| (cap, Vec::new())).1.append(data);
+                if let [Some(counts), Some(artists)] = [0, 1].map(|port| cap.retain_least(port)) {
+                    let entry = waiting.entry(*counts.time());
+                    entry.or_insert_with(|| ([counts, artists], Vec::new())).1.append(data);
                 }
             });
+            let frontier = frontiers[0].frontier();
             while let Some(entry) = waiting.first_entry().filter(|e| !frontier.less_equal(e.key())) {
-                let (epoch, (cap, mut notes)) = entry.remove_entry();
+                let (epoch, ([counts, artists], mut notes)) = entry.remove_entry();
                 notes.sort_by_key(|note| note.seq);
                 let mut diffs = FxHashMap::default();
                 notes.into_iter().for_each(|note| catalogue.take(epoch, note, &mut diffs));
                 let net = diffs.into_iter().filter(|(_, diff)| *diff != 0);
-                output.session(&cap).give_iterator(net.map(|(track, diff)| Count::Track(track, diff)));
+                let net = net.map(|(track, diff)| Count::Track(track, diff));
+                counts_out.activate().session(&counts).give_iterator(net);
+                let moved = std::mem::take(&mut catalogue.cards.write().moved);
+                artists_out.activate().session(&artists).give_iterator(moved.into_iter());
             }
         }
-    })
+    });
+    Catalogued { counts, artists }
 }
 
 /// Builds the operator that keeps all counts, once in every process: the workers from one number in
@@ -131,6 +161,8 @@ pub fn popularity<'s>(
                     match count {
                         Count::Track(track, diff) => popularity.add(epoch, track, diff),
                         Count::Playlists(diff) => popularity.add_playlists(epoch, diff),
+                        Count::Title(key, diff) => popularity.titles.add(epoch, key, diff),
+                        Count::Titled(diff) => popularity.titles.add_titled(epoch, diff),
                     }
                 }
             }
@@ -191,15 +223,36 @@ impl Cards {
         self.tracks.epochs()
     }
 
+    /// The artist of the track, as-of `epoch`.
+    pub fn artist(&self, track: TrackId, epoch: u64) -> Option<ArtistId> {
+        self.tracks.get(&track, epoch)?.card.artist(&self.parties)
+    }
+
+    /// All tracks by their artists, as there since time 0.
+    fn by_artist(&self) -> Vec<ByArtist> {
+        let artist = |held: &Held| held.card.artist(&self.parties);
+        self.tracks.iter().filter_map(|(track, held)| Some(((artist(held)?, *track), 0, 1))).collect()
+    }
+
+    /// Sets what is known of a track from `epoch` on.
+    fn set(&mut self, epoch: u64, track: TrackId, held: Option<Held>) {
+        let artist = |held: &Held| held.card.artist(&self.parties);
+        let (old, new) = (self.tracks.newest(&track).and_then(artist), held.as_ref().and_then(artist));
+        if old != new {
+            let moves = [(old, -1), (new, 1)].into_iter();
+            self.moved.extend(moves.filter_map(|(artist, diff)| Some(((artist?, track), epoch, diff))));
+        }
+        self.tracks.set(epoch, track, held);
+    }
+
     /// Adds names to what is known of a track.
     fn learn(&mut self, epoch: u64, track: TrackId, names: &Names, source: Source) {
-        let Cards { tracks, parties } = self;
-        let Some(held) = tracks.newest(&track) else { return };
-        let Some(card) = held.card.learn(names, source, parties) else { return };
+        let Some(held) = self.tracks.newest(&track) else { return };
+        let Some(card) = held.card.learn(names, source, &mut self.parties) else { return };
         let held = Held { card, ..*held };
-        tracks.set(epoch, track, Some(held));
-        if parties.is_due() {
-            parties.sweep(&tracks.values().flat_map(|held| held.card.parties()).collect());
+        self.set(epoch, track, Some(held));
+        if self.parties.is_due() {
+            self.parties.sweep(&self.tracks.values().flat_map(|held| held.card.parties()).collect());
         }
     }
 
@@ -208,10 +261,10 @@ impl Cards {
         let Some(held) = self.tracks.newest(&track) else { return };
         let described = source == Source::Inline && held.card.has(Source::Described);
         if held.playlists == 0 && !described {
-            self.tracks.set(epoch, track, None);
+            self.set(epoch, track, None);
         } else if let Some(card) = held.card.forget(source) {
             let held = Held { card, ..*held };
-            self.tracks.set(epoch, track, Some(held));
+            self.set(epoch, track, Some(held));
         }
     }
 }

@@ -82,6 +82,12 @@ impl Parties {
         Some(Party { uri: self.prefixes.unpack(uri), name: name.map(Into::into) })
     }
 
+    /// The URI of the party with this number.
+    pub fn uri(&self, number: PartyNo) -> Option<Box<str>> {
+        let (uri, _) = postcard::take_from_bytes(from(&self.packed, &self.begins, number)).ok()?;
+        Some(self.prefixes.unpack(uri))
+    }
+
     /// Whether it is time to [`Parties::sweep`].
     pub fn is_due(&self) -> bool {
         self.numbers.len() > self.sweep_at.max(SWEEP_MIN)
@@ -124,6 +130,7 @@ mod tests {
             }
             let number = parties.number(&party(n));
             assert_eq!(parties.get(number), Some(party(n)));
+            assert_eq!(parties.uri(number), Some(party(n).uri));
             assert_eq!(parties.number(&party(n)), number);
         }
         assert!(parties.begins.len() <= SWEEP_MIN + 1, "{}", parties.begins.len());

@@ -60,7 +60,7 @@ pub fn rows<'s>(
             counts.for_each(|cap, data| {
                 let tracks = data.drain(..).filter_map(|count| match count {
                     Count::Track(track, _) => Some(track),
-                    Count::Playlists(_) => None,
+                    Count::Playlists(_) | Count::Title(..) | Count::Titled(_) => None,
                 });
                 if let Some(epoch) = cap.least() {
                     tracks.for_each(|track| held.add(*epoch, track));

@@ -2,7 +2,7 @@
 //!
 //! A query is a [`plan::Plan`] that lives at its home worker. It asks workers to read something
 //! ([`read::Read`]), is given what they found, and either asks again or is done. [`round`] is the dataflow
-//! of it: four rounds of "look up" and "gather", the same operators each time, since no query needs more.
+//! of it: rounds of "look up" and "gather", as many as the query needs.
 //! Where all workers are in one process, [`board`] runs the same plans on the reader's own thread.
 
 mod board;
@@ -27,13 +27,14 @@ pub use board::{Board, Foreseen, Lease, Pin};
 pub use pair::Both;
 pub use plan::Desk;
 pub(crate) use read::{LOCKED, counted};
-pub use round::{Hub, Local, rounds};
+pub use round::{Hub, Local, Round, rounds};
 pub use tally::Tally;
 
 use crate::day::Day;
 use crate::digest::Digest;
-use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::ids::{PlaylistId, TrackId};
 use crate::scoring::Likeness;
+use crate::settings;
 
 /// A question with a name for its answer, unique on the worker where it enters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,12 +89,24 @@ pub enum Question {
 pub struct Recommend {
     /// What they should go with.
     pub seeds: Seeds,
-    /// Used when no seed is known: the tracks of playlists with this title.
-    pub title: Option<TitleId>,
+    /// What they should be called together. Of a playlist's own seeds it is the playlist's title, if nothing
+    /// else is said.
+    pub title: Option<Box<str>>,
+    /// Whether the seeds are a random part of a list, not its beginning.
+    pub random_seeds: bool,
     /// Tracks not to be recommended. Seeds never are.
     pub exclude: Vec<TrackId>,
     /// How many; so many come while there are other tracks.
     pub limit: usize,
+    /// Other knobs than the engine's own: to compare.
+    pub knobs: Option<Box<settings::Recommend>>,
+}
+
+impl Recommend {
+    /// For these seeds, and nothing special.
+    pub fn new(seeds: Seeds, limit: usize) -> Self {
+        Recommend { seeds, title: None, random_seeds: false, exclude: Vec::new(), limit, knobs: None }
+    }
 }
 
 /// The seeds of a recommendation.
@@ -137,7 +150,7 @@ pub enum Body {
     State(State),
 }
 
-/// Recommended tracks, and the seeds that no playlist holds.
+/// Recommended tracks, and the seeds that no playlist holds, each once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recommendations {
     /// Best first.
@@ -151,7 +164,9 @@ pub struct Recommendations {
 pub struct Recommended {
     /// Which.
     pub track: TrackCard,
-    /// Share of the votes that it has (of all playlists that hold it, for a popular one): 0 to 1.
+    /// Between 0 and 1, and to be compared within a source. From votes: the share of all votes that it has,
+    /// times what its artist and its popularity make of it. Of a track that fills the list: the share of all
+    /// playlists that hold it.
     pub score: f64,
     /// What brought it here.
     pub source: Source,
@@ -163,8 +178,10 @@ pub struct Recommended {
 pub enum Source {
     /// Playlists that share seeds.
     Cooccurrence,
-    /// Playlists that have the same title.
+    /// Playlists that have a like title, and nothing else.
     Title,
+    /// It is by the artist of a seed.
+    Artist,
     /// Its popularity.
     Popular,
 }

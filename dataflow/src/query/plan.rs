@@ -60,7 +60,7 @@ pub struct Here<'a> {
     pub epoch: u64,
 }
 
-/// One kind of query: at most four rounds of asks.
+/// One kind of query.
 pub trait Plan {
     /// The first asks.
     fn start(&mut self, here: &Start) -> Vec<(u64, Read)>;
@@ -84,9 +84,7 @@ impl Start {
     pub fn everyone(&self, read: &Read) -> Vec<(u64, Read)> {
         (0..self.peers).map(|to| (to, read.clone())).collect()
     }
-}
 
-impl Here<'_> {
     /// Splits what is owned by different workers; one part at least, so that there is a reply.
     pub fn owners<T>(
         &self,
@@ -94,9 +92,9 @@ impl Here<'_> {
         id: impl Fn(&T) -> u64,
         read: impl Fn(Vec<T>) -> Read,
     ) -> Vec<(u64, Read)> {
-        let mut parts: Vec<Vec<T>> = (0..self.start.peers).map(|_| Vec::new()).collect();
+        let mut parts: Vec<Vec<T>> = (0..self.peers).map(|_| Vec::new()).collect();
         for item in all {
-            parts[(id(&item) % self.start.peers) as usize].push(item);
+            parts[(id(&item) % self.peers) as usize].push(item);
         }
         let mut asks: Vec<(u64, Read)> = (0..)
             .zip(parts)
@@ -104,14 +102,16 @@ impl Here<'_> {
             .map(|(to, part)| (to, read(part)))
             .collect();
         if asks.is_empty() {
-            asks.push((self.start.home, read(Vec::new())));
+            asks.push((self.home, read(Vec::new())));
         }
         asks
     }
+}
 
+impl Here<'_> {
     /// Asks for the names of tracks.
     pub fn cards(&self, tracks: impl IntoIterator<Item = TrackId>) -> Next {
-        Next::Ask(self.owners(tracks, |track| track.0, Read::Cards))
+        Next::Ask(self.start.owners(tracks, |track| track.0, Read::Cards))
     }
 }
 

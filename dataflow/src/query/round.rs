@@ -1,4 +1,4 @@
-//! The dataflow of queries: rounds of two operators.
+//! The dataflow of queries: a loop of two operators, one round of it after the other.
 //!
 //! `look up` reads what workers were asked for, once everything through the query's epoch is in their
 //! views; `gather` brings the replies home, where the plan goes on. A reply says how many there will be,
@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::{
+    Capability, Concat, ConnectLoop, Enter, InputCapability, LoopVariable, Probe,
+};
+use timely::dataflow::{ProbeHandle, StreamVec};
+use timely::order::Product;
 
 use super::Query;
 use super::board::Board;
@@ -23,8 +26,8 @@ use crate::views::{Live, Views};
 /// What operators on one worker share.
 pub type Local<T> = Rc<RefCell<T>>;
 
-/// Rounds there are: the playlist's tracks, the nearest playlists, their votes, names.
-const ROUNDS: usize = 4;
+/// When something is asked: the epoch that the query is as-of, and how many rounds it has behind it.
+pub type Round = Product<u64, u32>;
 
 /// The views of a worker and how far back each of their readers may still look.
 pub struct Hub {
@@ -93,15 +96,17 @@ impl Hub {
     }
 }
 
-/// Builds all rounds. `complete` has no records: its frontier tells what all views have seen. Answers are
-/// put on the desk.
+/// Builds the loop. `complete` has no records: its frontier tells what all views have seen. Answers are put on
+/// the desk; `probe` tells which rounds may still come.
 pub fn rounds<'s>(
     queries: StreamVec<'s, u64, Query>,
     complete: &StreamVec<'s, u64, ()>,
     hub: &Local<Hub>,
     desk: &Local<Desk>,
-) -> StreamVec<'s, u64, Ask> {
+    probe: &ProbeHandle<Round>,
+) {
     let opened = Rc::clone(desk);
+    let scope = queries.scope();
     let first = queries.unary(Pipeline, "Open", move |_cap, _info| {
         move |input, output| {
             input.for_each(|cap, queries| {
@@ -113,14 +118,24 @@ pub fn rounds<'s>(
             });
         }
     });
-    (0..ROUNDS).fold(first, |asks, _round| gather(look_up(asks, complete.clone(), hub), hub, desk))
+    scope.iterative::<u32, _, _>(|inner| {
+        let (again, more) = inner.loop_variable(1);
+        let asks = first.enter(inner).concat(more);
+        let replies = look_up(asks, complete.clone().enter(inner), hub);
+        gather(replies, hub, desk).probe_with(probe).connect_loop(again);
+    });
+}
+
+/// The right to answer a message: all of one were sent at one time.
+fn held(cap: &InputCapability<Round>) -> Option<Capability<Round>> {
+    cap.stamp().iter().next().map(|time| cap.delayed(time, 0))
 }
 
 fn look_up<'s>(
-    asks: StreamVec<'s, u64, Ask>,
-    complete: StreamVec<'s, u64, ()>,
+    asks: StreamVec<'s, Round, Ask>,
+    complete: StreamVec<'s, Round, ()>,
     hub: &Local<Hub>,
-) -> StreamVec<'s, u64, Reply> {
+) -> StreamVec<'s, Round, Reply> {
     let hub = Rc::clone(hub);
     let reader = hub.borrow_mut().reader();
     asks.binary_frontier(
@@ -129,17 +144,17 @@ fn look_up<'s>(
         Pipeline,
         "Look up",
         move |_cap, _info| {
-            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<Ask>)> = BTreeMap::new();
+            let mut waiting: BTreeMap<Round, (Capability<Round>, Vec<Ask>)> = BTreeMap::new();
             move |(input, asked), (_, complete), output| {
                 input.for_each(|cap, data| {
-                    if let Some(cap) = cap.retain_least(0) {
+                    if let Some(cap) = held(&cap) {
                         waiting.entry(*cap.time()).or_insert_with(|| (cap, Vec::new())).1.append(data);
                     }
                 });
                 let mut hub = hub.borrow_mut();
                 let mut fresh = false;
                 while let Some(entry) = waiting.first_entry().filter(|e| !complete.less_equal(e.key())) {
-                    let (epoch, (cap, asks)) = entry.remove_entry();
+                    let (round, (cap, asks)) = entry.remove_entry();
                     if !std::mem::replace(&mut fresh, true) {
                         hub.refresh();
                     }
@@ -148,29 +163,29 @@ fn look_up<'s>(
                         query: ask.query,
                         home: ask.home,
                         of: ask.of,
-                        found: ask.read.run(views, epoch),
+                        found: ask.read.run(views, round.outer),
                     }));
                 }
-                let next = asked.frontier().first().copied();
-                hub.hold(reader, waiting.keys().next().copied().into_iter().chain(next).min());
+                let asked = asked.frontier();
+                hub.hold(reader, waiting.keys().chain(asked.iter()).map(|round| round.outer).min());
             }
         },
     )
 }
 
 fn gather<'s>(
-    replies: StreamVec<'s, u64, Reply>,
+    replies: StreamVec<'s, Round, Reply>,
     hub: &Local<Hub>,
     desk: &Local<Desk>,
-) -> StreamVec<'s, u64, Ask> {
+) -> StreamVec<'s, Round, Ask> {
     let (hub, desk) = (Rc::clone(hub), Rc::clone(desk));
     replies.unary(Exchange::new(|reply: &Reply| reply.home), "Gather", move |_cap, _info| {
         move |input, output| {
             input.for_each(|cap, replies| {
                 let (hub, mut desk) = (hub.borrow(), desk.borrow_mut());
-                let Some(cap) = cap.retain_least(0) else { return };
+                let Some(cap) = held(&cap) else { return };
                 let views = hub.views();
-                let epoch = *cap.time();
+                let epoch = cap.time().outer;
                 let asks = replies.drain(..).flat_map(|reply| desk.reply(reply, views, epoch));
                 output.session(&cap).give_iterator(asks);
             });

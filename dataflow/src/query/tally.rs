@@ -46,29 +46,29 @@ impl Tally {
     /// Adds to the sum of an id.
     #[inline]
     pub fn add(&mut self, id: u64, value: i64) {
+        *self.slot(id) += value;
+    }
+
+    /// The sum of an id, 0 at first.
+    #[inline]
+    pub fn slot(&mut self, id: u64) -> &mut i64 {
         if id == 0 {
-            self.zero += value;
-            return;
+            return &mut self.zero;
+        }
+        if 2 * self.taken.len() >= self.slots.len() {
+            self.grow();
         }
         let mask = self.slots.len() - 1;
-        let mut at = (id.wrapping_mul(SPREAD) >> (64 - self.slots.len().trailing_zeros())) as usize;
-        loop {
-            at &= mask;
-            let slot = &mut self.slots[at];
-            if slot.0 == id {
-                slot.1 += value;
-                return;
-            }
-            if slot.0 == 0 {
-                *slot = (id, value);
+        let mut at = (id.wrapping_mul(SPREAD) >> (64 - self.slots.len().trailing_zeros())) as usize & mask;
+        while self.slots[at].0 != id {
+            if self.slots[at].0 == 0 {
+                self.slots[at] = (id, 0);
                 self.taken.push(at as u32);
-                if 2 * self.taken.len() > self.slots.len() {
-                    self.grow();
-                }
-                return;
+                break;
             }
-            at += 1;
+            at = (at + 1) & mask;
         }
+        &mut self.slots[at].1
     }
 
     fn grow(&mut self) {

@@ -28,9 +28,26 @@ impl Likeness {
     }
 }
 
+/// The cosine of two tracks' playlists, estimated from a sample of the first one's: `shared` of `sampled`
+/// playlists hold the second too; in all, `first` and `second` playlists hold them. Between 0 and 1.
+pub fn cosine(shared: u32, sampled: u32, first: u32, second: u32) -> f64 {
+    if sampled == 0 || second == 0 {
+        return 0.0;
+    }
+    let share = f64::from(shared) / f64::from(sampled);
+    (share * (f64::from(first) / f64::from(second)).sqrt()).min(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cosine_of_counts() {
+        assert!((cosine(65, 74, 74, 74) - 65.0 / 74.0).abs() < 1e-12);
+        assert!((cosine(10, 100, 400, 100) - 0.2).abs() < 1e-12);
+        assert_eq!((cosine(1, 0, 1, 1), cosine(100, 100, 400, 100)), (0.0, 1.0));
+    }
 
     #[test]
     fn likeness_of_counts() {

@@ -1,6 +1,6 @@
 //! The views: collections that every event keeps up to date, readable as-of one epoch.
 //!
-//! [`trace`] reads differential's arrangements (entries, by playlist and by track, and titles);
+//! [`trace`] reads differential's arrangements (entries, by playlist and by track, titles, artists);
 //! [`book`] holds what has one value a key (names, titles, counts). Both hold several epochs at once.
 
 pub mod batch;
@@ -9,6 +9,7 @@ pub mod book;
 pub mod offsets;
 pub mod parts;
 pub mod popularity;
+pub mod titles;
 pub mod trace;
 pub mod trending;
 
@@ -19,7 +20,7 @@ use parking_lot::RwLock;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::Cards;
 use crate::day::Days;
-use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::ids::{ArtistId, PlaylistId, TitleId, TrackId};
 use crate::neighbours::Rows;
 use book::Book;
 use popularity::Popularity;
@@ -36,6 +37,8 @@ pub struct Views {
     pub by_track: View<TrackId, PlaylistId>,
     /// Title or word of a title → playlists.
     pub by_title: View<TitleId, PlaylistId>,
+    /// Artist → tracks that are known to be by them.
+    pub by_artist: View<ArtistId, TrackId>,
     /// How many playlists hold each track, and which are held by most. Whole everywhere.
     pub popularity: Shared<Popularity>,
     /// What has one value a key, by owner of the key.
@@ -69,6 +72,7 @@ impl Views {
             by_playlist: View::of_all(workers.iter().map(|views| &views.by_playlist)),
             by_track: View::of_all(workers.iter().map(|views| &views.by_track)),
             by_title: View::of_all(workers.iter().map(|views| &views.by_title)),
+            by_artist: View::of_all(workers.iter().map(|views| &views.by_artist)),
             popularity: Arc::clone(popularity),
             books: workers.iter().flat_map(|views| views.books.iter().cloned()).collect(),
             graph: *graph,
@@ -92,6 +96,8 @@ pub struct Live {
     pub by_track: Trace<TrackId, PlaylistId>,
     /// See [`Views::by_title`].
     pub by_title: Trace<TitleId, PlaylistId>,
+    /// See [`Views::by_artist`].
+    pub by_artist: Trace<ArtistId, TrackId>,
     /// See [`Views::popularity`].
     pub popularity: Shared<Popularity>,
     /// See [`Views::books`].
@@ -106,10 +112,12 @@ impl Live {
         self.by_playlist.refresh();
         self.by_track.refresh();
         self.by_title.refresh();
+        self.by_artist.refresh();
         Views {
             by_playlist: self.by_playlist.view().clone(),
             by_track: self.by_track.view().clone(),
             by_title: self.by_title.view().clone(),
+            by_artist: self.by_artist.view().clone(),
             popularity: Arc::clone(&self.popularity),
             books: Arc::new([self.books.clone()]),
             graph: self.graph,
@@ -122,6 +130,7 @@ impl Live {
         self.by_playlist.hold(since);
         self.by_track.hold(since);
         self.by_title.hold(since);
+        self.by_artist.hold(since);
         self.books.playlists.write().forget_before(since);
         self.books.cards.write().forget_before(since);
         self.books.days.write().forget_before(since);

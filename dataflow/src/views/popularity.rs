@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use rustc_hash::FxHashSet;
 
 use super::book::Book;
+use super::titles::Titles;
 use crate::ids::TrackId;
 
 /// Tracks that the chart lists at least when it is made anew.
@@ -24,6 +25,8 @@ const LAST: Rank = (Reverse(0), TrackId(u64::MAX));
 pub struct Popularity {
     counts: Book<TrackId, u32>,
     playlists: Book<(), u32>,
+    /// The same of titles.
+    pub titles: Titles,
     listed: FxHashSet<TrackId>,
     floor: Rank,
     listed_min: usize,
@@ -41,6 +44,7 @@ impl Popularity {
         Popularity {
             counts: Book::default(),
             playlists: Book::default(),
+            titles: Titles::default(),
             listed: FxHashSet::default(),
             floor: LAST,
             listed_min,
@@ -130,11 +134,12 @@ impl Popularity {
     pub fn forget_before(&mut self, since: u64) {
         self.counts.forget_before(since);
         self.playlists.forget_before(since);
+        self.titles.forget_before(since);
     }
 
     /// Epochs that can still be told apart.
     pub fn epochs(&self) -> usize {
-        self.counts.epochs()
+        self.counts.epochs().max(self.titles.epochs())
     }
 }
 

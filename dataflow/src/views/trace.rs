@@ -209,6 +209,14 @@ pub struct Pass<'a, K: Id, V: Id> {
 impl<K: Id, V: Id> Pass<'_, K, V> {
     /// Hands each value of `key` to `each`, ascending: those whose diffs have a positive sum.
     pub fn read(&mut self, key: K, as_of: u64, mut each: impl FnMut(V)) {
+        self.read_while(key, as_of, |value| {
+            each(value);
+            true
+        });
+    }
+
+    /// The same, as long as `each` wants more.
+    pub fn read_while(&mut self, key: K, as_of: u64, mut each: impl FnMut(V) -> bool) {
         self.heads.clear();
         for (p, part) in self.view.parts.iter().enumerate() {
             let (lo, hi) = part.values(&mut self.at[p], &key);
@@ -221,7 +229,7 @@ impl<K: Id, V: Id> Pass<'_, K, V> {
         if let [(p, lo, hi)] = self.heads[..]
             && parts[p].is_plain(as_of)
         {
-            parts[p].batch.storage.vals.vals[lo..hi].iter().for_each(|v| each(*v));
+            parts[p].batch.storage.vals.vals[lo..hi].iter().all(|v| each(*v));
             return;
         }
         while let Some(least) = self.heads.iter().map(value).min() {
@@ -231,8 +239,8 @@ impl<K: Id, V: Id> Pass<'_, K, V> {
                 head.1 += 1;
             }
             self.heads.retain(|head| head.1 < head.2);
-            if sum > 0 {
-                each(least);
+            if sum > 0 && !each(least) {
+                return;
             }
         }
     }

@@ -9,10 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use segue_dataflow::edit::Edit;
 use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Named, Track};
-use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
+use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Answer, Board, Query, Question, Recommend, Seeds};
 use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings, Trending};
-use segue_dataflow::title;
 
 /// The events of one epoch, and what is asked as-of it.
 #[derive(Clone, Default)]
@@ -114,8 +113,6 @@ fn at_ms(rng: &mut ChaCha8Rng, epoch: usize) -> i64 {
 /// The state, every playlist, and a handful of everything else, known or not.
 pub fn questions(rng: &mut ChaCha8Rng, world: World) -> Vec<Question> {
     let any_track = |rng: &mut ChaCha8Rng| TrackId::of(&track(rng.random_range(0..world.tracks + 5)));
-    let any_playlist =
-        |rng: &mut ChaCha8Rng| PlaylistId::of(&playlist(rng.random_range(0..world.playlists + 1)));
     let (limit, days) = (rng.random_range(0..50), rng.random_range(1..=5));
     let mut all = vec![Question::State, Question::Popular { limit }, Question::Trending { days, limit }];
     all.extend((0..world.playlists).map(|n| Question::Playlist(PlaylistId::of(&playlist(n)))));
@@ -125,23 +122,43 @@ pub fn questions(rng: &mut ChaCha8Rng, world: World) -> Vec<Question> {
         let track = any_track(rng);
         let with = if rng.random_bool(0.1) { track } else { any_track(rng) };
         all.push(Question::Pair { track, with });
-        let tracks = (0..rng.random_range(0..6)).map(|_| any_track(rng)).collect();
-        let from_playlist = rng.random_bool(0.3);
-        let title = TITLES[rng.random_range(0..TITLES.len())];
-        all.push(Question::Recommend(Recommend {
-            seeds: if from_playlist { Seeds::Playlist(any_playlist(rng)) } else { Seeds::Tracks(tracks) },
-            title: rng.random_bool(0.5).then(|| TitleId::of(&title::normalise(title))),
-            exclude: (0..rng.random_range(0..3)).map(|_| any_track(rng)).collect(),
-            limit: rng.random_range(0..60),
-        }));
+        all.push(Question::Recommend(recommend(rng, world)));
     }
     all
+}
+
+fn recommend(rng: &mut ChaCha8Rng, world: World) -> Recommend {
+    let any_track = |rng: &mut ChaCha8Rng| TrackId::of(&track(rng.random_range(0..world.tracks + 5)));
+    let seeds = match rng.random_range(0..10) {
+        0..3 => Seeds::Playlist(PlaylistId::of(&playlist(rng.random_range(0..world.playlists + 1)))),
+        // Enough of them to be told apart, now and then.
+        few => {
+            let most = if few == 9 { world.tracks } else { 6 };
+            Seeds::Tracks((0..rng.random_range(0..=most)).map(|_| any_track(rng)).collect())
+        }
+    };
+    let title = TITLES[rng.random_range(0..TITLES.len())];
+    Recommend {
+        title: rng.random_bool(0.5).then(|| title.into()),
+        random_seeds: rng.random_bool(0.3),
+        exclude: (0..rng.random_range(0..3)).map(|_| any_track(rng)).collect(),
+        knobs: rng.random_bool(0.1).then(|| Box::new(RecommendKnobs::plain())),
+        ..Recommend::new(seeds, rng.random_range(0..60))
+    }
 }
 
 /// Knobs so small that samples are halved and doubled and lists are cut.
 pub fn settings(seed: u64) -> Settings {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e77);
-    let recommend = RecommendKnobs { sample: 1 + rng.next_u32() % 6, nearest: 1 + rng.next_u32() % 8 };
+    let recommend = RecommendKnobs {
+        sample: 1 + rng.next_u32() % 6,
+        nearest: 1 + rng.next_u32() % 8,
+        decorrelate_from: [3, 10][(rng.next_u32() % 2) as usize],
+        thin: rng.next_u32() % 8,
+        large_from: 6,
+        artist_fill: rng.next_u32() % 6,
+        ..RecommendKnobs::default()
+    };
     let (sample, keep) = (1 + rng.next_u32() % 6, 1 + rng.next_u32() % 20);
     let neighbours = Neighbours { sample, keep, ..Neighbours::default() };
     Settings { recommend, neighbours, trending: Trending { keep_days: 10 } }

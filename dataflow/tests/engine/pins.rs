@@ -26,8 +26,7 @@ fn foreseen(twin: &Twin, playlist: PlaylistId, track: TrackId) -> Option<Foresee
     if there.tracks.iter().any(|card| TrackId::of(&card.uri) == track) {
         return None;
     }
-    let wanted =
-        Recommend { seeds: Seeds::Playlist(playlist), title: None, exclude: Vec::new(), limit: LIMIT };
+    let wanted = Recommend::new(Seeds::Playlist(playlist), LIMIT);
     let Body::Recommendations(Some(found)) = answer(Question::Recommend(wanted)) else { panic!("none") };
     let shown = found.tracks.iter().map(|one| TrackId::of(&one.track.uri));
     let shown = shown.map(|track| (track, holding(track))).collect();

@@ -114,12 +114,9 @@ fn description(corpus: &Corpus, track: TrackNo) -> Option<Change<'_>> {
 }
 
 fn question(corpus: &Corpus, query: &Query) -> Question {
-    Question::Recommend(Recommend {
-        seeds: Seeds::Tracks(query.seeds.iter().map(|track| corpus.id(*track)).collect()),
-        title: query.title,
-        exclude: Vec::new(),
-        limit: LIST,
-    })
+    let seeds = Seeds::Tracks(query.seeds.iter().map(|track| corpus.id(*track)).collect());
+    let (title, random_seeds) = (query.title.clone(), query.random);
+    Question::Recommend(Recommend { title, random_seeds, ..Recommend::new(seeds, LIST) })
 }
 
 /// Asks all, a number of them at a time.

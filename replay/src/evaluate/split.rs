@@ -7,7 +7,6 @@
 
 use std::fmt;
 
-use segue_dataflow::ids::TitleId;
 use segue_dataflow::title::normalise;
 use serde::Serialize;
 
@@ -30,7 +29,9 @@ pub struct Query {
     /// The place of its playlist in [`Split::held_out`].
     pub playlist: usize,
     /// The title, if it is shown.
-    pub title: Option<TitleId>,
+    pub title: Option<Box<str>>,
+    /// Whether the seeds are a random part of its tracks, not the first.
+    pub random: bool,
     /// What is shown.
     pub seeds: Vec<TrackNo>,
     /// What is hidden.
@@ -112,9 +113,8 @@ impl<'a> Split<'a> {
     }
 }
 
-fn title(playlist: &Playlist) -> Option<TitleId> {
-    let normal = playlist.title.as_deref().map(normalise).filter(|normal| !normal.is_empty());
-    normal.map(|normal| TitleId::of(&normal))
+fn title(playlist: &Playlist) -> Option<&str> {
+    playlist.title.as_deref().filter(|title| !normalise(title).is_empty())
 }
 
 impl Query {
@@ -128,8 +128,9 @@ impl Query {
             }
         }
         let truth = seeds.split_off(rules.seeds);
-        let title = title(playlist).filter(|_| rules.title);
-        Query { category, playlist: place, title, seeds, truth }
+        let title = title(playlist).filter(|_| rules.title).map(Into::into);
+        let random = rules.pick == Pick::Random;
+        Query { category, playlist: place, title, random, seeds, truth }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The reference: the same recommendation over static arrays, which no event can change.
 
+use std::cmp::Reverse;
+
 use rustc_hash::FxHashMap;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::Tally;
 use segue_dataflow::sample;
-use segue_dataflow::scoring::{best, seed_weight, vote};
+use segue_dataflow::scoring::{Lengths, Voting, best, seed_weight};
 use segue_dataflow::settings::{Neighbours, Recommend};
 
 /// Lists by key, end to end in one array.
@@ -85,9 +87,10 @@ impl Csr {
         self.by_playlist.get(playlist).iter().copied().chain([track]).filter(has_row).collect()
     }
 
-    /// The best tracks for the seeds, without the seeds.
+    /// The best tracks for the seeds, without the seeds: with the same knobs, but no more than plain kNN of them.
     pub fn recommend(&self, seeds: &[TrackId], knobs: &Recommend, limit: usize) -> Vec<TrackId> {
         let playlists = self.by_playlist.keys.len() as u32;
+        let constants = knobs.constants(seeds.len() as u32, playlists, false);
         let mut weights: FxHashMap<PlaylistId, u64> = FxHashMap::default();
         for seed in seeds {
             let holding = self.by_track.get(*seed);
@@ -97,12 +100,18 @@ impl Csr {
                 *weights.entry(*playlist).or_default() += weight;
             }
         }
-        let votes = weights.into_iter().map(|(p, sum)| (p, vote(sum, self.by_playlist.get(p).len() as u32)));
-        let mut nearest = best(votes.filter(|(_, vote)| *vote > 0).collect(), knobs.nearest as usize);
+        let lengths = Lengths::new(constants.length);
+        let similar = weights
+            .into_iter()
+            .map(|(p, sum)| (p, lengths.similarity(sum, self.by_playlist.get(p).len() as u32)));
+        let mut nearest = best(similar.filter(|(_, similar)| *similar > 0).collect(), knobs.nearest as usize);
+        let one = nearest.first().map_or(0, |(_, similar)| *similar);
+        let voting = Voting { one, power: constants.power, title: 0.0 };
         nearest.sort_unstable();
         let mut sums: FxHashMap<TrackId, u64> =
             FxHashMap::with_capacity_and_hasher(nearest.len() * 32, Default::default());
-        for (playlist, vote) in nearest {
+        for (playlist, similar) in nearest {
+            let vote = voting.vote(similar, 0, 0);
             for track in self.by_playlist.get(playlist) {
                 *sums.entry(*track).or_default() += vote;
             }
@@ -110,6 +119,16 @@ impl Csr {
         for seed in seeds {
             sums.remove(seed);
         }
-        best(sums.into_iter().collect(), limit).into_iter().map(|(track, _)| track).collect()
+        let mut all: Vec<(TrackId, u64)> = sums.into_iter().collect();
+        if limit < all.len() {
+            let (_, (_, least), _) = all.select_nth_unstable_by_key(limit - 1, |(_, votes)| Reverse(*votes));
+            let least = *least;
+            all.retain(|(_, votes)| *votes >= least);
+        }
+        // Ties by popularity.
+        all.sort_by_cached_key(|(track, votes)| {
+            (Reverse(*votes), Reverse(self.by_track.get(*track).len()), *track)
+        });
+        all.into_iter().take(limit).map(|(track, _)| track).collect()
     }
 }

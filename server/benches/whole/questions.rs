@@ -22,6 +22,7 @@ use crate::table::{Table, ms, quantile};
 
 const LIMIT: usize = 100;
 const ALONE: usize = 1_000;
+const SCORED: usize = 500;
 const BESIDE: Duration = Duration::from_secs(20);
 const QUESTIONS_PER_S: f64 = 300.0;
 const EVENTS_PER_S: f64 = 2_000.0;
@@ -40,13 +41,13 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Five tracks of one playlist.
-    fn seeds(&mut self) -> Vec<TrackId> {
+    /// Some tracks of one playlist.
+    fn seeds(&mut self, number: usize) -> Vec<TrackId> {
         loop {
             let tracks = self.csr.playlist(self.dice.random_range(0..usize::MAX));
-            if tracks.len() > 25 {
+            if tracks.len() > number + 20 {
                 let mut seeds = Vec::new();
-                while seeds.len() < 5 {
+                while seeds.len() < number {
                     let track = tracks[self.dice.random_range(0..tracks.len())];
                     if !seeds.contains(&track) {
                         seeds.push(track);
@@ -61,10 +62,11 @@ impl Asker<'_> {
     fn ask(
         &self,
         seeds: Vec<TrackId>,
+        knobs: settings::Recommend,
         told: impl FnOnce(Answer, f64) + Send + 'static,
     ) -> anyhow::Result<()> {
-        let question =
-            Recommend { seeds: Seeds::Tracks(seeds), title: None, exclude: Vec::new(), limit: LIMIT };
+        let knobs = Some(Box::new(knobs));
+        let question = Recommend { knobs, ..Recommend::new(Seeds::Tracks(seeds), LIMIT) };
         let began = Instant::now();
         let reply = Box::new(move |answer| told(answer, began.elapsed().as_secs_f64()));
         Ok(self.loaded.engine.ask(Question::Recommend(question), reply)?)
@@ -72,7 +74,7 @@ impl Asker<'_> {
 
     fn reference(&self, seeds: &[TrackId]) -> (Vec<TrackId>, f64) {
         let began = Instant::now();
-        let tracks = self.csr.recommend(seeds, &settings::Recommend::default(), LIMIT);
+        let tracks = self.csr.recommend(seeds, &settings::Recommend::plain(), LIMIT);
         (tracks, began.elapsed().as_secs_f64())
     }
 
@@ -80,10 +82,12 @@ impl Asker<'_> {
     fn alone(&mut self, count: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let seeds = self.seeds();
+            let seeds = self.seeds(5);
             let (to, told) = sync_channel(1);
             // Nobody waits for it only if the run has failed.
-            self.ask(seeds.clone(), move |answer, took| to.send((answer, took)).unwrap_or(()))?;
+            self.ask(seeds.clone(), settings::Recommend::plain(), move |answer, took| {
+                to.send((answer, took)).unwrap_or(());
+            })?;
             let (answer, took) = told.recv()?;
             ours.push(took);
             let (expected, took) = self.reference(&seeds);
@@ -99,6 +103,22 @@ impl Asker<'_> {
         Ok((ours, theirs))
     }
 
+    /// All of the scoring, and plain kNN in between.
+    fn scored(&mut self, seeds: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+        let (mut full, mut plain) = (Vec::new(), Vec::new());
+        for _ in 0..SCORED {
+            let seeds = self.seeds(seeds);
+            for (knobs, all) in
+                [(settings::Recommend::default(), &mut full), (settings::Recommend::plain(), &mut plain)]
+            {
+                let (to, told) = sync_channel(1);
+                self.ask(seeds.clone(), knobs, move |_, took| to.send(took).unwrap_or(()))?;
+                all.push(told.recv()?);
+            }
+        }
+        Ok((full, plain))
+    }
+
     /// At a rate, whether or not the last is answered; how long each took.
     fn beside(
         &mut self,
@@ -108,7 +128,7 @@ impl Asker<'_> {
         let mut due = began;
         while due - began < BESIDE {
             due += Duration::from_secs_f64(-(1.0 - self.dice.random::<f64>()).ln() / QUESTIONS_PER_S);
-            let seeds = self.seeds();
+            let seeds = self.seeds(5);
             until(due);
             let (to, told) = sync_channel(1);
             ask(self, seeds, to)?;
@@ -119,8 +139,10 @@ impl Asker<'_> {
 
     /// The engine, and then the arrays on as many threads, under the same load.
     fn both_beside(&mut self) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-        let ours =
-            self.beside(|asker, seeds, to| asker.ask(seeds, move |_, took| to.send(took).unwrap_or(())))?;
+        let ours = self.beside(|asker, seeds, to| {
+            let plain = settings::Recommend::plain();
+            asker.ask(seeds, plain, move |_, took| to.send(took).unwrap_or(()))
+        })?;
         let (csr, (questions, asked)) =
             (self.csr, bounded::<(Vec<TrackId>, Instant, SyncSender<f64>)>(1_000));
         std::thread::scope(|scope| {
@@ -128,7 +150,7 @@ impl Asker<'_> {
                 let asked = asked.clone();
                 scope.spawn(move || {
                     for (seeds, began, to) in asked {
-                        csr.recommend(&seeds, &settings::Recommend::default(), LIMIT);
+                        csr.recommend(&seeds, &settings::Recommend::plain(), LIMIT);
                         to.send(began.elapsed().as_secs_f64()).unwrap_or(());
                     }
                 });
@@ -178,6 +200,12 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
     let (ours, theirs, workers) = beside;
     row("… both at 300 a second beside 2,000 events/s", (ours, theirs));
     table.note(&format!("the workers use {:.0} % of a core", workers * 100.0));
+    for seeds in [1, 5, 25, 100] {
+        let (full, plain) = asker.scored(seeds)?;
+        let what = format!("all of the scoring beside plain kNN, {seeds} seeds, p50");
+        table.ratio(&what, quantile(&full, 0.5), quantile(&plain, 0.5), 2.5, ms);
+        table.note(&format!("p90 {} ({})", ms(quantile(&full, 0.9)), ms(quantile(&plain, 0.9))));
+    }
     Ok(())
 }
 

@@ -229,12 +229,14 @@ mod tests {
             ("SEGUE__DATAFLOW__WORKERS", "4"),
             ("SEGUE__SERVER__BIND", "127.0.0.1:0"),
             ("SEGUE__SERVER__DATA_DIR", "2024"),
+            ("SEGUE__RECOMMEND__POWER", "1:1.5 5:2"),
             ("HOME", "x"),
         ]);
         layers.push(Layer::flag("workers", "dataflow.workers", 8));
         let (config, all) = load(&layers).expect("all known");
         assert_eq!((config.dataflow.workers, config.server.bind.port()), (8, 0));
         assert_eq!(config.server.data_dir.as_os_str(), "2024");
+        assert_eq!(config.recommend.constants(5, 0, false).power, 2.0);
         let origin =
             |key: &str| all.iter().find(|(there, ..)| there == key).map(|(.., origin)| origin.clone());
         assert_eq!(origin("dataflow.workers").as_deref(), Some("flag --workers"));
@@ -283,6 +285,10 @@ mod tests {
         let share = refused(&[("SEGUE__LIMITS__BAD_SHARE", "5")]);
         assert!(share.contains("key `limits.bad_share`: 5 is not a share from 0 to 1"), "{share}");
         assert!(load(&variables(&[("SEGUE__LIMITS__BAD_SHARE", "1")])).is_ok());
+        let curve = refused(&[("SEGUE__RECOMMEND__POWER", "1:1.1 5:20")]);
+        assert!(curve.contains("key `recommend.power`: 20 is not in 0.1 to 10"), "{curve}");
+        let curve = refused(&[("SEGUE__RECOMMEND__ARTIST", "some")]);
+        assert!(curve.contains("\"some\" is neither a number nor points such as 1:0.3 5:0.5"), "{curve}");
         assert!(refused(&[("SEGUE__QQQ", "0")]).ends_with("unknown key `qqq`"));
     }
 }

@@ -224,7 +224,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 18] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 22] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -233,6 +233,10 @@ impl Config {
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
             ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
             ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),
+            ("recommend.decorrelate_from", self.recommend.decorrelate_from.into(), 1..=u32::MAX.into()),
+            ("recommend.thin", self.recommend.thin.into(), 0..=100_000),
+            ("recommend.large_from", self.recommend.large_from.into(), 0..=u32::MAX.into()),
+            ("recommend.artist_fill", self.recommend.artist_fill.into(), 0..=10_000),
             ("neighbours.sample", self.neighbours.sample.into(), 1..=30_000),
             ("neighbours.keep", self.neighbours.keep.into(), 0..=1_000),
             ("neighbours.min_support", self.neighbours.min_support.into(), 2..=1_000_000),

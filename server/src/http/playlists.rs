@@ -27,8 +27,7 @@ async fn playlist(context: &Context, uri: &str, query: &Query) -> Outcome {
 async fn recommendations(context: &Context, uri: &str, query: &Query) -> Outcome {
     query.only(&["limit"])?;
     let limit = query.number("limit", LIMIT_DEFAULT, 1..=LIMIT_MAX)? as usize;
-    let seeds = Seeds::Playlist(PlaylistId::of(uri));
-    let wanted = Recommend { seeds, title: None, exclude: Vec::new(), limit };
+    let wanted = Recommend::new(Seeds::Playlist(PlaylistId::of(uri)), limit);
     let answer = context.ask("recommend", Question::Recommend(wanted)).await?;
     let Body::Recommendations(Some(found)) = answer.body else {
         return Err(Problem::unknown("playlist", uri));

@@ -1,7 +1,7 @@
 //! The body of a request for recommendations, checked: every refusal names the field.
 
 use segue_dataflow::event::ID_BYTES_MAX;
-use segue_dataflow::ids::{TitleId, TrackId};
+use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Recommend, Seeds};
 use segue_dataflow::title;
 use serde::Deserialize;
@@ -25,6 +25,8 @@ struct Wire {
     title: Option<String>,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    random_seeds: bool,
     #[serde(default = "limit_default")]
     limit: serde_json::Number,
     #[serde(default)]
@@ -65,16 +67,16 @@ pub fn parse(body: &[u8]) -> Result<(Recommend, Vec<String>), Problem> {
         let detail = format!("limit is {}, not a whole number from 1 to {LIMIT_MAX}", wire.limit);
         Problem::bad(&"out_of_range", "limit", detail)
     })?;
-    let normal = wire.title.as_deref().map(title::normalise).filter(|normal| !normal.is_empty());
-    if wire.seeds.is_empty() && normal.is_none() {
+    let title = wire.title.filter(|title| !title::normalise(title).is_empty());
+    if wire.seeds.is_empty() && title.is_none() {
         return Err(Problem::bad(&"missing_field", "seeds", "seeds or a title are needed"));
     }
-    let seeds = tracks("seeds", &wire.seeds)?;
+    let seeds = Seeds::Tracks(tracks("seeds", &wire.seeds)?);
     let wanted = Recommend {
-        seeds: Seeds::Tracks(seeds),
-        title: normal.map(|normal| TitleId::of(&normal)),
+        title: title.map(String::into_boxed_str),
+        random_seeds: wire.random_seeds,
         exclude: tracks("exclude", &wire.exclude)?,
-        limit: limit as usize,
+        ..Recommend::new(seeds, limit as usize)
     };
     Ok((wanted, wire.seeds))
 }

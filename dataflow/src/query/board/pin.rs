@@ -49,8 +49,7 @@ impl Pin {
         if views.by_playlist.values(playlist, self.as_of).binary_search(&track).is_ok() {
             return None;
         }
-        let seeds_of = Seeds::Playlist(playlist);
-        let wanted = Recommend { seeds: seeds_of, title: None, exclude: Vec::new(), limit };
+        let wanted = Recommend::new(Seeds::Playlist(playlist), limit);
         let Body::Recommendations(Some(found)) = lease.answer(Question::Recommend(wanted)).body else {
             return None;
         };

@@ -190,8 +190,9 @@ async function recommend() {
       : await api(`/v1/playlists/${encodeURIComponent(playlist)}/recommendations?limit=10`);
     if (turn !== asking) return;
     const all = answer.recommendations;
+    const best = Object.fromEntries(all.toReversed().map(({ score, source }) => [source, score]));
     fill($("found"), all.map(({ rank, track, score, source }) =>
-      row(rank, track, measure(score, score.toFixed(2), el("span", `tag ${source}`, source)), adder("add", track), asker(track))));
+      row(rank, track, measure(score / best[source], score.toFixed(3), el("span", `tag ${source}`, source)), adder("add", track), asker(track))));
     put($("next-say"), `${all.length} for ${title ? `the title “${title}”` : "your playlist"} in ${millis(ms)}`);
   } catch (problem) { if (turn === asking) say(problem.message); }
 }

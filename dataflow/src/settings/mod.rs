@@ -1,6 +1,12 @@
 //! Every knob of recommendation and of the co-occurrence answers, with its default and its reason.
 
+mod curve;
+mod recommend;
+
 use serde::{Deserialize, Serialize};
+
+pub use curve::Curve;
+pub use recommend::{Constants, Recommend};
 
 /// The knobs of the engine. They may differ between two runs over one log: they shape answers, never state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,17 +18,6 @@ pub struct Settings {
     pub neighbours: Neighbours,
     /// Which additions are counted as trending.
     pub trending: Trending,
-}
-
-/// Knobs of playlist-kNN.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Recommend {
-    /// m: playlists read per seed, at least; at most twice as many are. 500 are within 1 % of all
-    /// (scoring notes, section 4).
-    pub sample: u32,
-    /// k: the most similar playlists whose tracks are counted as votes. 500 are as good as 1,000.
-    pub nearest: u32,
 }
 
 /// Knobs of the neighbours of a track.
@@ -56,12 +51,6 @@ pub struct Trending {
 impl Default for Trending {
     fn default() -> Self {
         Trending { keep_days: 28 }
-    }
-}
-
-impl Default for Recommend {
-    fn default() -> Self {
-        Recommend { sample: 500, nearest: 500 }
     }
 }
 

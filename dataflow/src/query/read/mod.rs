@@ -1,5 +1,10 @@
 //! What a worker can be asked to read, and what it finds: pure functions of its views, as-of one epoch.
 
+pub mod ballot;
+pub mod holding;
+pub mod stand_ins;
+pub mod titled;
+
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
@@ -9,12 +14,15 @@ use super::tally::Tally;
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackCard;
 use crate::day::Day;
-use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::ids::{ArtistId, PlaylistId, TrackId};
 use crate::sample;
-use crate::scoring::{best, seed_weight, vote};
 use crate::views::Views;
 use crate::views::parts::PARTS;
 use crate::views::trending::Growth;
+use ballot::{Voted, Votes, tracks_of};
+use holding::{Held, Holding};
+use stand_ins::{First, Holder};
+use titled::Titled;
 
 /// Look-ups that are made under one lock. While a worker waits to write, other readers wait behind it: nobody
 /// may hold a lock for long.
@@ -25,10 +33,18 @@ pub(crate) const LOCKED: usize = 256;
 pub enum Read {
     /// A playlist that lives there.
     Playlist(PlaylistId),
-    /// Of its playlists, those most similar to the seeds.
-    Nearest(Nearest),
-    /// The tracks of these playlists (ascending, all living there), each with its playlists' votes.
-    Votes(Vec<(PlaylistId, u64)>),
+    /// Of its playlists, those in the seeds' samples.
+    Holding(Holding),
+    /// Of its playlists, those with a like title.
+    Titled(Titled),
+    /// The artists of tracks that live there.
+    Artists(Vec<TrackId>),
+    /// Tracks that live there, of these artists, ascending.
+    ByArtist(Vec<ArtistId>),
+    /// The first of its playlists that hold some tracks.
+    First(First),
+    /// The tracks of playlists that live there, with their votes.
+    Votes(Votes),
     /// The row of a track that lives there.
     Row(TrackId),
     /// How many of its playlists in the track's sample hold each other track.
@@ -64,30 +80,23 @@ pub enum Read {
     Cards(Vec<TrackId>),
 }
 
-/// Which playlists are nearest.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Nearest {
-    /// Seeds, ascending.
-    pub seeds: Vec<TrackId>,
-    /// Counts if no playlist holds any seed.
-    pub title: Option<TitleId>,
-    /// Playlists read per seed, at least.
-    pub sample: u32,
-    /// How many playlists are wanted.
-    pub nearest: usize,
-    /// The playlist that the seeds are from: it is not its own neighbour.
-    pub but: Option<PlaylistId>,
-}
-
 /// What a worker found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Found {
     /// The playlist and its tracks, ascending.
     Playlist(Option<(Playlist, Vec<TrackId>)>),
-    /// Playlists with their votes.
-    Nearest(Vec<(PlaylistId, u64)>),
-    /// Tracks with the sum of their votes.
-    Votes(Vec<(TrackId, u64)>),
+    /// Playlists with the seeds that they hold.
+    Holding(Held),
+    /// Playlists with how well their titles match.
+    Titled(Vec<(PlaylistId, u64)>),
+    /// Such of the tracks as have an artist.
+    Artists(Vec<(TrackId, ArtistId)>),
+    /// The tracks of each artist.
+    ByArtist(Vec<(ArtistId, Vec<TrackId>)>),
+    /// Playlists with the track that they hold.
+    First(Vec<Holder>),
+    /// Tracks with what they have got.
+    Votes(Voted),
     /// The row, if there is one.
     Row(Option<FoundRow>),
     /// How many playlists were counted, and in how many each track was.
@@ -127,8 +136,12 @@ impl Read {
                     .get(playlist, epoch)
                     .map(|card| (Playlist::clone(card), views.by_playlist.values(*playlist, epoch))),
             ),
-            Read::Nearest(wanted) => Found::Nearest(wanted.run(views, epoch)),
-            Read::Votes(playlists) => Found::Votes(votes(views, playlists, epoch)),
+            Read::Holding(wanted) => Found::Holding(wanted.run(views, epoch)),
+            Read::Titled(wanted) => Found::Titled(wanted.run(views, epoch)),
+            Read::Artists(tracks) => Found::Artists(stand_ins::artists(views, tracks, epoch)),
+            Read::ByArtist(artists) => Found::ByArtist(stand_ins::tracks_by(views, artists, epoch)),
+            Read::First(wanted) => Found::First(wanted.run(views, epoch)),
+            Read::Votes(wanted) => Found::Votes(wanted.run(views, epoch)),
             Read::Row(track) => Found::Row(row(views, *track, epoch)),
             Read::Shared { track, sample } => {
                 let last = last_sampled(views, *track, *sample, epoch);
@@ -149,45 +162,6 @@ impl Read {
                 Found::Cards(tracks.iter().filter_map(card).collect())
             }
         }
-    }
-}
-
-impl Nearest {
-    /// Sums up the seeds' weights over the playlists in their samples; for a title, takes the playlists
-    /// with the smallest ids, one vote each.
-    fn run(&self, views: &Views, epoch: u64) -> Vec<(PlaylistId, u64)> {
-        let (mut wanted, mut weights) = (Vec::new(), Vec::new());
-        {
-            let popularity = views.popularity.read();
-            let playlists = popularity.playlists(epoch);
-            for seed in &self.seeds {
-                let holding = popularity.of(*seed, epoch);
-                if holding > 0 {
-                    wanted.push((*seed, PlaylistId(sample::last(sample::level(holding, self.sample)))));
-                    weights.push(seed_weight(playlists, holding) as i64);
-                }
-            }
-        }
-        let sums: Vec<(u64, u64)> = Tally::with(|sums| {
-            views.by_track.updates(&wanted.iter().copied(), epoch, |i, playlist, diff| {
-                sums.add(playlist.0, weights[i] * i64::from(diff));
-            });
-            sums.iter().filter(|(id, _)| Some(PlaylistId(*id)) != self.but).collect()
-        });
-        let mut found = Vec::with_capacity(sums.len());
-        for some in sums.chunks(LOCKED) {
-            let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
-            found.extend(some.iter().filter_map(|(id, sum)| {
-                let playlist = PlaylistId(*id);
-                let entries = books[(id % books.len() as u64) as usize].get(&playlist, epoch)?.entries;
-                Some((playlist, vote(*sum, entries))).filter(|(_, vote)| *vote > 0)
-            }));
-        }
-        if let (true, Some(title)) = (wanted.is_empty(), self.title) {
-            let titled = views.by_title.values(title, epoch);
-            found.extend(titled.into_iter().filter(|p| Some(*p) != self.but).map(|playlist| (playlist, 1)));
-        }
-        best(found, self.nearest)
     }
 }
 
@@ -216,17 +190,6 @@ pub fn most_grown(mut all: Vec<(TrackId, Growth)>, limit: usize) -> Vec<(TrackId
     all.dedup_by_key(|(track, _)| *track);
     all.truncate(limit);
     all
-}
-
-/// The votes of the playlists' tracks. Linear in entries, so removals are simply subtracted.
-fn votes(views: &Views, playlists: &[(PlaylistId, u64)], epoch: u64) -> Vec<(TrackId, u64)> {
-    let keys = playlists.iter().map(|(playlist, _)| (*playlist, TrackId(u64::MAX)));
-    Tally::with(|sums| {
-        views.by_playlist.updates(&keys, epoch, |i, track, diff| {
-            sums.add(track.0, playlists[i].1 as i64 * i64::from(diff));
-        });
-        sums.iter().map(|(track, votes)| (TrackId(track), votes)).collect()
-    })
 }
 
 /// The last playlist that the sample of `track` may have.
@@ -280,8 +243,8 @@ pub(crate) fn counted(
 ) -> (u32, Vec<(TrackId, u64)>) {
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
-    let playlists: Vec<(PlaylistId, u64)> = sampled.into_iter().map(|playlist| (playlist, 1)).collect();
-    let mut counts = votes(views, &playlists, epoch);
+    let each = vec![1; sampled.len()];
+    let mut counts = tracks_of(views, sampled.iter().copied(), &each, epoch);
     counts.retain(|(other, _)| *other != track);
-    (playlists.len() as u32, counts)
+    (sampled.len() as u32, counts)
 }

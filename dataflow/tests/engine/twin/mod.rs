@@ -1,6 +1,8 @@
 //! The slow, obvious twin of the engine: maps and sets, one event after the other, every answer from
-//! scratch. It shares the engine's types of events and answers, and the one formula each for a seed's
-//! weight, a vote and a cosine; nothing else.
+//! scratch. It shares the engine's types of events and answers, and single formulas that have tables of their
+//! own (a weight, a similarity, a vote); nothing else.
+
+mod recommend;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +12,15 @@ use segue_dataflow::day::Day;
 use segue_dataflow::digest::Digest;
 use segue_dataflow::edit::{Names, Party};
 use segue_dataflow::event::{Change, Event, Named, Track};
-use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
+use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{
-    Body, Both, Growth, Neighbour, NeighboursAnswer, PairAnswer, PlaylistAnswer, Question, Recommend,
-    Recommendations, Recommended, Seeds, Source, State, TrackAnswer, TrendingAnswer,
+    Body, Both, Growth, Neighbour, NeighboursAnswer, PairAnswer, PlaylistAnswer, Question, State,
+    TrackAnswer, TrendingAnswer,
 };
 use segue_dataflow::sample;
-use segue_dataflow::scoring::{Likeness, cosine, seed_weight, vote};
+use segue_dataflow::scoring::{Likeness, cosine};
 use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
-use segue_dataflow::title;
 
 /// How many playlists are sampled, and the neighbours with how many of them they share.
 pub type Row = (u32, Vec<(TrackId, u32)>);
@@ -339,62 +340,6 @@ impl Twin {
         let playlists = self.playlists.len() as u32;
         let likeness = Likeness::new(both.shared, track.playlists, with.playlists, playlists);
         Ok(Box::new(PairAnswer { track, with, both, likeness }))
-    }
-
-    fn recommend(&self, wanted: &Recommend, settings: &Settings) -> Option<Recommendations> {
-        let (seeds, but) = match &wanted.seeds {
-            Seeds::Tracks(tracks) => (tracks.clone(), None),
-            Seeds::Playlist(p) => (self.playlists.get(p)?.tracks.iter().copied().collect(), Some(*p)),
-        };
-        let unwanted: BTreeSet<TrackId> = seeds.iter().chain(&wanted.exclude).copied().collect();
-        let unknown_seeds: Vec<TrackId> =
-            seeds.iter().copied().filter(|seed| self.holders(*seed).is_empty()).collect();
-        let known = unknown_seeds.len() < seeds.len();
-
-        let mut distinct: Vec<TrackId> = seeds.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        distinct.truncate(500);
-        let mut similar: Vec<(PlaylistId, u64)> = Vec::new();
-        for (id, held) in self.playlists.iter().filter(|(id, _)| Some(**id) != but) {
-            let weight = |seed: &&TrackId| self.sample(**seed, settings.recommend.sample).contains(id);
-            let weights: u64 = distinct
-                .iter()
-                .filter(weight)
-                .map(|seed| seed_weight(self.playlists.len() as u32, self.holders(*seed).len() as u32))
-                .sum();
-            let titled = held.title.as_deref().map(title::normalise).filter(|t| !t.is_empty());
-            let same_title = wanted.title.is_some() && titled.map(|t| TitleId::of(&t)) == wanted.title;
-            if known {
-                similar.push((*id, vote(weights, held.tracks.len() as u32)));
-            } else if same_title {
-                similar.push((*id, 1));
-            }
-        }
-        similar.retain(|(_, vote)| *vote > 0);
-        let mut similar = ranked(similar);
-        similar.truncate(settings.recommend.nearest as usize);
-
-        let mut votes = BTreeMap::new();
-        for (playlist, vote) in &similar {
-            for track in &self.playlists[playlist].tracks {
-                *votes.entry(*track).or_insert(0_u64) += vote;
-            }
-        }
-        let total: u64 = similar.iter().map(|(_, vote)| vote).sum::<u64>().max(1);
-        let source = if known { Source::Cooccurrence } else { Source::Title };
-        let mut tracks: Vec<(TrackId, f64, Source)> = ranked(votes.into_iter().collect())
-            .into_iter()
-            .filter(|(track, _)| !unwanted.contains(track))
-            .map(|(track, votes)| (track, votes as f64 / total as f64, source))
-            .collect();
-        let playlists = self.playlists.len().max(1) as f64;
-        for (track, holding) in self.chart() {
-            if !unwanted.contains(&track) && !tracks.iter().any(|(there, ..)| *there == track) {
-                tracks.push((track, holding as f64 / playlists, Source::Popular));
-            }
-        }
-        tracks.truncate(wanted.limit);
-        let named = |(track, score, source)| Some(Recommended { track: self.card(track)?, score, source });
-        Some(Recommendations { tracks: tracks.into_iter().filter_map(named).collect(), unknown_seeds })
     }
 }
 

@@ -1,0 +1,160 @@
+//! The votes of the nearest playlists, and the tracks that they are for.
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use super::LOCKED;
+use super::holding::Masks;
+use crate::ids::{PlaylistId, TrackId};
+use crate::query::plan::sums;
+use crate::query::tally::Tally;
+use crate::scoring::{Lengths, Voting, Wanted};
+use crate::views::Views;
+
+/// How playlists vote.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ballot {
+    /// Seeds, ascending, each with its weight, and how often its sample was halved.
+    pub seeds: Vec<(TrackId, u64, u32)>,
+    /// Whether similarity is counted again on all tracks.
+    pub recount: bool,
+    /// e
+    pub length: f64,
+    /// From similarity to vote.
+    pub voting: Voting,
+    /// The title asked for.
+    pub title: Wanted,
+}
+
+/// Playlists that live with one worker, and how they vote.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Votes {
+    /// How.
+    pub ballot: Ballot,
+    /// Those nearest to the seeds, ascending, with their similarity as far as samples tell.
+    pub nearest: Vec<(PlaylistId, u64)>,
+    /// Those with a like title, ascending.
+    pub titled: Vec<PlaylistId>,
+}
+
+/// What tracks have got.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Voted {
+    /// From the nearest playlists.
+    pub votes: Vec<(TrackId, u64)>,
+    /// The votes of all those playlists, once each.
+    pub total: u64,
+    /// From playlists with a like title: the sum of their matches.
+    pub titled: Vec<(TrackId, u64)>,
+    /// The matches of all those playlists, once each.
+    pub matches: u64,
+}
+
+impl Voted {
+    /// What tracks have got from all of them.
+    pub fn sum(parts: Vec<Voted>) -> Voted {
+        let (total, matches) = parts.iter().fold((0, 0), |(t, m), part| (t + part.total, m + part.matches));
+        let (votes, titled): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|part| (part.votes, part.titled)).unzip();
+        Voted { votes: sums(votes.into_iter()), total, titled: sums(titled.into_iter()), matches }
+    }
+}
+
+/// The seeds, to be found among many tracks of which few are seeds.
+struct Known {
+    numbers: FxHashMap<TrackId, usize>,
+    /// A bit for what some seed has in its lowest bits.
+    filter: [u64; 64],
+}
+
+impl Known {
+    fn new(seeds: &[(TrackId, u64, u32)]) -> Self {
+        let mut filter = [0; 64];
+        seeds.iter().for_each(|(seed, ..)| filter[(seed.0 >> 6) as usize % 64] |= 1 << (seed.0 % 64));
+        Known { numbers: seeds.iter().zip(0..).map(|((seed, ..), number)| (*seed, number)).collect(), filter }
+    }
+
+    #[inline]
+    fn number(&self, track: TrackId) -> Option<usize> {
+        let maybe = self.filter[(track.0 >> 6) as usize % 64] >> (track.0 % 64) & 1 == 1;
+        if maybe { self.numbers.get(&track).copied() } else { None }
+    }
+}
+
+impl Ballot {
+    /// The vote of each of these playlists, and with a recount the seeds that it holds.
+    pub fn votes(&self, views: &Views, nearest: &[(PlaylistId, u64)], epoch: u64) -> (Vec<u64>, Masks) {
+        let mut held = Masks::empty(nearest.len(), self.seeds.len());
+        if self.recount {
+            let (known, keys) =
+                (Known::new(&self.seeds), whole(nearest.iter().map(|(playlist, _)| *playlist)));
+            views.by_playlist.updates(&keys, epoch, |i, track, diff| {
+                known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
+            });
+        }
+        let lengths = Lengths::new(self.length);
+        let asked = self.voting.title > 0.0 && !self.title.keys.is_empty();
+        let mut votes = Vec::with_capacity(nearest.len());
+        for (some, from) in nearest.chunks(LOCKED).zip((0..).step_by(LOCKED)) {
+            let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
+            votes.extend(some.iter().zip(from..).map(|((playlist, sampled), i)| {
+                let known = books[(playlist.0 % books.len() as u64) as usize].get(playlist, epoch);
+                let seeds = || held.numbers(i).map(|number| self.seeds[number]);
+                let weights: u64 = seeds().map(|(_, weight, _)| weight).sum();
+                let level = seeds().map(|(_, _, level)| level).min();
+                let similarity = match level {
+                    Some(_) => lengths.similarity(weights, known.map_or(0, |known| known.entries)),
+                    None => *sampled,
+                };
+                let title = known.filter(|_| asked).and_then(|known| known.title.as_deref());
+                self.voting.vote(similarity, level.unwrap_or(0), title.map_or(0, |t| self.title.matches(t)))
+            }));
+        }
+        (votes, held)
+    }
+}
+
+impl Votes {
+    /// Counts them. All sums are linear in entries, so removals are simply subtracted.
+    pub fn run(&self, views: &Views, epoch: u64) -> Voted {
+        let (votes, _) = self.ballot.votes(views, &self.nearest, epoch);
+        let playlists = self.nearest.iter().map(|(playlist, _)| *playlist);
+        let matches: Vec<u64> = self
+            .titled
+            .iter()
+            .map(|playlist| {
+                let books = views.owner(*playlist).playlists.read();
+                let title = books.get(playlist, epoch).and_then(|known| known.title.as_deref());
+                title.map_or(0, |title| self.ballot.title.matches(title))
+            })
+            .collect();
+        Voted {
+            total: votes.iter().sum(),
+            votes: tracks_of(views, playlists, &votes, epoch),
+            matches: matches.iter().sum(),
+            titled: tracks_of(views, self.titled.iter().copied(), &matches, epoch),
+        }
+    }
+}
+
+/// All of some playlists, as a view wants to be asked.
+pub fn whole(
+    playlists: impl Iterator<Item = PlaylistId> + Clone,
+) -> impl Iterator<Item = (PlaylistId, TrackId)> + Clone {
+    playlists.map(|playlist| (playlist, TrackId(u64::MAX)))
+}
+
+/// The tracks of playlists (ascending), each with the sum of what its playlists give.
+pub fn tracks_of(
+    views: &Views,
+    playlists: impl Iterator<Item = PlaylistId> + Clone,
+    give: &[u64],
+    epoch: u64,
+) -> Vec<(TrackId, u64)> {
+    Tally::with(|sums| {
+        views.by_playlist.updates(&whole(playlists), epoch, |i, track, diff| {
+            sums.add(track.0, give[i] as i64 * i64::from(diff));
+        });
+        sums.iter().map(|(track, sum)| (TrackId(track), sum)).collect()
+    })
+}

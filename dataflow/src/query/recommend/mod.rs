@@ -1,0 +1,275 @@
+//! Recommendations, after the scoring notes: seeds → playlists that hold some of them → votes → the best, filled
+//! up with tracks of the seeds' artists and popular ones.
+//!
+//! The rounds: the playlist that gives the seeds · sampled playlists with the seeds that they hold, playlists
+//! with a like title, the seeds' artists · where that is little, what else is by these artists, and its
+//! playlists · votes · names. What belongs together is asked for at once.
+
+mod artists;
+mod pool;
+mod ranking;
+
+use rustc_hash::FxHashSet;
+
+use super::plan::{Here, Next, Plan, Start, cards};
+use super::read::ballot::{Ballot, Voted, Votes};
+use super::read::holding::{Held, Holding};
+use super::read::stand_ins::First;
+use super::read::titled::{Titled, wanted};
+use super::read::{Found, Read};
+use super::{Body, Recommend, Recommendations, Recommended, Seeds};
+use crate::ids::{PlaylistId, TitleId, TrackId};
+use crate::scoring::{Lengths, Prior, Voting, Wanted, best};
+use crate::settings::{self, Constants};
+use crate::title;
+use artists::Artists;
+use pool::{Pool, STAND_IN_PLAYLISTS, Weighed, stand_ins};
+use ranking::{Ballots, Place, Ranking};
+
+/// Tracks of a playlist that serve as its seeds: those with the smallest ids, so a fair draw.
+const SEEDS_MAX: usize = 500;
+
+/// What is waited for.
+enum Stage {
+    Playlist,
+    Seeds,
+    ByArtist,
+    First(Vec<u64>),
+    Votes,
+    Cards(Vec<Place>),
+}
+
+pub struct Recommending {
+    wanted: Recommend,
+    knobs: settings::Recommend,
+    stage: Stage,
+    /// Distinct, in the order given.
+    seeds: Vec<TrackId>,
+    /// Such of them as some playlist holds.
+    known: Vec<TrackId>,
+    unknown: Vec<TrackId>,
+    but: Option<PlaylistId>,
+    /// Of the title asked for.
+    keys: Vec<TitleId>,
+    unwanted: FxHashSet<TrackId>,
+    artists: Artists,
+    weighed: Weighed,
+    pool: Pool,
+    /// Playlists with a like title, best first.
+    titled: Vec<PlaylistId>,
+}
+
+impl Recommending {
+    pub fn new(wanted: Recommend) -> Self {
+        let unwanted = wanted.exclude.iter().copied().collect();
+        Recommending {
+            knobs: settings::Recommend::default(),
+            stage: Stage::Playlist,
+            seeds: Vec::new(),
+            known: Vec::new(),
+            unknown: Vec::new(),
+            but: None,
+            keys: wanted.title.as_deref().map(title::keys).unwrap_or_default(),
+            unwanted,
+            artists: Artists::default(),
+            weighed: Weighed::default(),
+            pool: Pool::default(),
+            titled: Vec::new(),
+            wanted,
+        }
+    }
+
+    /// What is asked once the seeds are known.
+    fn ask_about(&mut self, seeds: &[TrackId], start: &Start) -> Vec<(u64, Read)> {
+        self.stage = Stage::Seeds;
+        self.unwanted.extend(seeds);
+        let mut there = FxHashSet::default();
+        self.seeds = seeds.iter().copied().filter(|seed| there.insert(*seed)).take(SEEDS_MAX).collect();
+        let (sample, but) = (self.knobs.sample, self.but);
+        let mut seeds = self.seeds.clone();
+        seeds.sort_unstable();
+        let mut asks = start.everyone(&Read::Holding(Holding { seeds, sample, but }));
+        if !self.keys.is_empty() {
+            let (keys, nearest) = (self.keys.clone(), self.knobs.nearest as usize);
+            asks.extend(start.everyone(&Read::Titled(Titled { keys, sample, nearest, but })));
+        }
+        if self.knobs.asks_for_artists() && !self.seeds.is_empty() {
+            asks.extend(start.owners(self.seeds.iter().copied(), |seed| seed.0, Read::Artists));
+        }
+        asks
+    }
+
+    /// Weighs the seeds, and finds the playlists that are like them.
+    fn weigh(&mut self, found: Vec<Found>, here: &Here<'_>) {
+        let (mut held, mut titled) = (Vec::<Held>::new(), Vec::new());
+        for found in found {
+            match found {
+                Found::Holding(part) => held.push(part),
+                Found::Titled(part) => titled.extend(part),
+                artists => self.artists.take(artists),
+            }
+        }
+        let titled = best(titled, self.knobs.nearest as usize).into_iter().map(|(playlist, _)| playlist);
+        self.titled = titled.collect();
+        self.weighed = Weighed::new(&self.seeds, self.knobs.sample, here.views, here.epoch);
+        {
+            let popularity = here.views.popularity.read();
+            let held = |seed: &TrackId| popularity.of(*seed, here.epoch) > 0;
+            (self.known, self.unknown) = self.seeds.iter().copied().partition(held);
+        }
+        if self.weighed.known >= self.knobs.decorrelate_from {
+            let ordered = matches!(self.wanted.seeds, Seeds::Tracks(_)) && !self.wanted.random_seeds;
+            let lengths = Lengths::new(self.constants().length);
+            self.weighed.decorrelate(&held, &self.known, ordered, &lengths);
+        }
+        self.pool = Pool::new(&held, &self.weighed);
+    }
+
+    fn constants(&self) -> Constants {
+        self.knobs.constants(self.weighed.known, self.weighed.playlists, self.wanted.random_seeds)
+    }
+
+    fn ask_by_artist(&self, here: &Here<'_>) -> Vec<(u64, Read)> {
+        here.start.everyone(&Read::ByArtist(self.artists.all()))
+    }
+
+    /// What is asked once it is known which playlists vote. `by_artist`: whether what the artists made is not
+    /// known yet.
+    fn ask_for_votes(&mut self, by_artist: bool, here: &Here<'_>) -> Next {
+        self.stage = Stage::Votes;
+        let constants = self.constants();
+        let mut nearest = self.pool.nearest(&Lengths::new(constants.length), self.knobs.nearest as usize);
+        let one = nearest.first().map_or(0, |(_, similarity)| *similarity);
+        let title =
+            if self.keys.is_empty() { Wanted::default() } else { wanted(here.views, &self.keys, here.epoch) };
+        let ballot = Ballot {
+            seeds: self.weighed.seeds.clone(),
+            recount: self.knobs.recount,
+            length: constants.length,
+            voting: Voting { one, power: constants.power, title: constants.title_votes },
+            title,
+        };
+        // Where there are seeds, a title that adds nothing need not be read.
+        let mut titled = std::mem::take(&mut self.titled);
+        if constants.title_adds == 0.0 && !nearest.is_empty() {
+            titled.clear();
+        }
+        nearest.sort_unstable();
+        titled.sort_unstable();
+        let peers = here.start.peers;
+        let lives = |playlist: PlaylistId, owner: u64| playlist.0 % peers == owner;
+        let mut asks: Vec<(u64, Read)> = (0..peers)
+            .map(|owner| {
+                let nearest =
+                    nearest.iter().copied().filter(|(playlist, _)| lives(*playlist, owner)).collect();
+                let titled = titled.iter().copied().filter(|playlist| lives(*playlist, owner)).collect();
+                (owner, Read::Votes(Votes { ballot: ballot.clone(), nearest, titled }))
+            })
+            .collect();
+        if by_artist {
+            asks.extend(self.ask_by_artist(here));
+        }
+        Next::Ask(asks)
+    }
+
+    /// Adds up the votes, and ranks what they are for.
+    fn rank(&mut self, found: Vec<Found>) -> Ranking {
+        let mut all = Vec::new();
+        for found in found {
+            match found {
+                Found::Votes(part) => all.push(part),
+                artists => self.artists.take(artists),
+            }
+        }
+        let constants = self.constants();
+        let (seeds, playlists) = (self.weighed.known, self.weighed.playlists);
+        let Constants { artist, popularity, title_adds, .. } = constants;
+        let prior = Prior { artist, popularity, seeds, playlists };
+        let titles = self.knobs.constants(0, playlists, false);
+        Ranking::new(Ballots {
+            voted: Voted::sum(all),
+            title_adds,
+            prior,
+            title_prior: Prior { artist: 0.0, popularity: titles.popularity, ..prior },
+            known: std::mem::take(&mut self.known),
+            artists: std::mem::take(&mut self.artists),
+            fill: self.knobs.artist_fill as usize,
+            unwanted: std::mem::take(&mut self.unwanted),
+        })
+    }
+}
+
+impl Plan for Recommending {
+    fn start(&mut self, start: &Start) -> Vec<(u64, Read)> {
+        self.knobs = self.wanted.knobs.as_deref().copied().unwrap_or(start.settings.recommend);
+        match &self.wanted.seeds {
+            Seeds::Playlist(playlist) => vec![(playlist.0 % start.peers, Read::Playlist(*playlist))],
+            Seeds::Tracks(tracks) => {
+                let tracks = tracks.clone();
+                self.ask_about(&tracks, start)
+            }
+        }
+    }
+
+    fn next(&mut self, found: Vec<Found>, here: &Here<'_>) -> Next {
+        match std::mem::replace(&mut self.stage, Stage::Votes) {
+            Stage::Playlist => {
+                let Some(Found::Playlist(Some((playlist, tracks)))) = found.into_iter().next() else {
+                    return Next::Done(Body::Recommendations(None));
+                };
+                if let Seeds::Playlist(id) = self.wanted.seeds {
+                    self.but = Some(id);
+                }
+                if self.keys.is_empty() {
+                    self.keys = playlist.title.as_deref().map(title::keys).unwrap_or_default();
+                }
+                Next::Ask(self.ask_about(&tracks, &here.start))
+            }
+            Stage::Seeds => {
+                self.weigh(found, here);
+                let some = !self.artists.of.is_empty();
+                if some && !self.known.is_empty() && self.pool.size() < self.knobs.thin as usize {
+                    self.stage = Stage::ByArtist;
+                    return Next::Ask(self.ask_by_artist(here));
+                }
+                self.ask_for_votes(some, here)
+            }
+            Stage::ByArtist => {
+                found.into_iter().for_each(|found| self.artists.take(found));
+                let (views, epoch, seeds) = (here.views, here.epoch, self.seeds.iter().copied().collect());
+                let chosen = stand_ins(&self.known, seeds, &self.weighed, &self.artists, views, epoch);
+                if chosen.is_empty() {
+                    return self.ask_for_votes(false, here);
+                }
+                let (tracks, weights) = chosen.into_iter().unzip();
+                self.stage = Stage::First(weights);
+                let first = First { tracks, limit: STAND_IN_PLAYLISTS, but: self.but };
+                Next::Ask(here.start.everyone(&Read::First(first)))
+            }
+            Stage::First(weights) => {
+                let parts = found
+                    .into_iter()
+                    .filter_map(|f| if let Found::First(part) = f { Some(part) } else { None });
+                self.pool.add(parts.flatten().collect(), &weights);
+                self.ask_for_votes(false, here)
+            }
+            Stage::Votes => {
+                let ranking = self.rank(found);
+                let places = ranking.top(self.wanted.limit, here.views, here.epoch);
+                let asks = here.cards(places.iter().map(|place| place.track));
+                self.stage = Stage::Cards(places);
+                asks
+            }
+            Stage::Cards(places) => {
+                let mut cards = cards(found);
+                let tracks = places.iter().filter_map(|place| {
+                    let (track, _) = cards.remove(&place.track)?;
+                    Some(Recommended { track, score: place.score, source: place.source })
+                });
+                let tracks = tracks.collect();
+                let unknown_seeds = std::mem::take(&mut self.unknown);
+                Next::Done(Body::Recommendations(Some(Recommendations { tracks, unknown_seeds })))
+            }
+        }
+    }
+}

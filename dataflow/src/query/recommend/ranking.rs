@@ -1,0 +1,173 @@
+//! From votes to a list: steps 5 to 7 of the scoring notes, at the query's home.
+
+use std::cmp::Reverse;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::artists::{Artists, holding};
+use crate::ids::TrackId;
+use crate::query::Source;
+use crate::query::read::ballot::Voted;
+use crate::scoring::Prior;
+use crate::views::Views;
+
+/// One place of the list.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Which track.
+    pub track: TrackId,
+    /// See [`crate::query::Recommended::score`].
+    pub score: f64,
+    /// What brought it here.
+    pub source: Source,
+    holding: u32,
+}
+
+/// All tracks in the order in which they are recommended, found as far as somebody wants to know it.
+pub struct Ranking {
+    /// Tracks that similar playlists vote for, and tracks that only playlists with a like title hold.
+    voted: [(Source, Vec<(TrackId, u64)>); 2],
+    /// What a track has that every playlist votes for.
+    total: f64,
+    prior: Prior,
+    known: Vec<TrackId>,
+    artists: Artists,
+    fill: usize,
+    unwanted: FxHashSet<TrackId>,
+}
+
+/// What the list is made from.
+pub struct Ballots {
+    /// What tracks have got.
+    pub voted: Voted,
+    /// θ
+    pub title_adds: f64,
+    /// What is known before any vote.
+    pub prior: Prior,
+    /// The same where a title is all there is.
+    pub title_prior: Prior,
+    /// Seeds that some playlist holds.
+    pub known: Vec<TrackId>,
+    /// Their artists.
+    pub artists: Artists,
+    /// How many tracks of theirs fill a short list.
+    pub fill: usize,
+    /// Seeds, and what is excluded.
+    pub unwanted: FxHashSet<TrackId>,
+}
+
+impl Ranking {
+    /// Adds what playlists with a like title give to the votes: θ · max acc · V(t) / max V. Seeds are left out of
+    /// max acc. Where nothing else has votes, the title is alone.
+    pub fn new(ballots: Ballots) -> Self {
+        let Ballots { voted, title_adds, mut prior, title_prior, known, artists, fill, unwanted } = ballots;
+        let Voted { mut votes, total, titled, matches } = voted;
+        let (mut total, mut alone) = (total as f64, Vec::new());
+        if let Some(most_titled) = titled.iter().map(|(_, matches)| *matches).max() {
+            let seeds: FxHashSet<&TrackId> = known.iter().collect();
+            let others = votes.iter().filter(|(track, _)| !seeds.contains(track));
+            if let Some(most) = others.map(|(_, votes)| *votes).max() {
+                let added = |matches: u64| title_adds * most as f64 * (matches as f64 / most_titled as f64);
+                let mut titled: FxHashMap<TrackId, u64> = titled
+                    .into_iter()
+                    .map(|(track, matches)| (track, added(matches).round() as u64))
+                    .collect();
+                votes.iter_mut().for_each(|(track, votes)| *votes += titled.remove(track).unwrap_or(0));
+                alone = titled.into_iter().filter(|(_, votes)| *votes > 0).collect();
+                total += title_adds * most as f64;
+            } else {
+                (alone, total, prior) = (titled, matches as f64, title_prior);
+            }
+        }
+        let voted = [(Source::Cooccurrence, votes), (Source::Title, alone)];
+        Ranking { voted, total: total.max(1.0), prior, known, artists, fill, unwanted }
+    }
+
+    /// The first `limit` places.
+    pub fn top(&self, limit: usize, views: &Views, epoch: u64) -> Vec<Place> {
+        let mut list = self.scored(limit, views, epoch);
+        let wanted = |taken: &FxHashSet<TrackId>, track: &TrackId| {
+            !taken.contains(track) && !self.unwanted.contains(track)
+        };
+        let playlists = f64::from(self.prior.playlists.max(1));
+        let place = |source| {
+            move |(track, holding): (TrackId, u32)| Place {
+                track,
+                score: f64::from(holding) / playlists,
+                source,
+                holding,
+            }
+        };
+        if list.len() < limit && self.fill > 0 {
+            let taken: FxHashSet<TrackId> = list.iter().map(|place| place.track).collect();
+            let common = self.artists.common(self.artists.all(), views, epoch);
+            let more = common.into_iter().filter(|(track, _)| wanted(&taken, track)).take(self.fill);
+            list.extend(more.take(limit - list.len()).map(place(Source::Artist)));
+        }
+        if list.len() < limit {
+            let taken: FxHashSet<TrackId> = list.iter().map(|place| place.track).collect();
+            let top = views.popularity.write().top(limit + self.unwanted.len(), epoch);
+            let more = top.into_iter().filter(|(track, _)| wanted(&taken, track));
+            list.extend(more.take(limit - list.len()).map(place(Source::Popular)));
+        }
+        list
+    }
+
+    /// Tracks that have votes, by score, then popularity, then id.
+    fn scored(&self, limit: usize, views: &Views, epoch: u64) -> Vec<Place> {
+        let by_artist = self.artists.of_seeds(&self.known);
+        let most = by_artist.iter().map(|(count, _)| *count).max().unwrap_or(0);
+        let mut list = Vec::new();
+        for (source, voted) in &self.voted {
+            let voted = promising(voted.clone(), limit + self.unwanted.len(), self.prior.bounds(most));
+            let tracks: Vec<TrackId> = voted.iter().map(|(track, _)| *track).collect();
+            let places: FxHashMap<TrackId, usize> = tracks.iter().copied().zip(0..).collect();
+            let mut counts = vec![0; tracks.len()];
+            for (count, tracks) in &by_artist {
+                tracks.iter().filter_map(|track| places.get(track)).for_each(|place| counts[*place] = *count);
+            }
+            let holding = holding(views, &tracks, epoch);
+            list.extend(voted.iter().zip(counts).zip(holding).map(|(((track, votes), count), holding)| {
+                let score = *votes as f64 / self.total * self.prior.factor(count, holding);
+                Place { track: *track, score, source: *source, holding }
+            }));
+        }
+        list.retain(|place| !self.unwanted.contains(&place.track));
+        let order = |place: &Place| (Reverse(place.holding), place.track);
+        list.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| order(a).cmp(&order(b))));
+        list.truncate(limit);
+        list
+    }
+}
+
+/// Such of the tracks as can be among the best `limit`, if the factors of all are between these bounds: to look
+/// up more than that takes longer than all the rest.
+fn promising(mut voted: Vec<(TrackId, u64)>, limit: usize, (low, high): (f64, f64)) -> Vec<(TrackId, u64)> {
+    if limit > 0 && limit < voted.len() {
+        let (_, (_, least), _) = voted.select_nth_unstable_by_key(limit - 1, |(_, votes)| Reverse(*votes));
+        let least = *least as f64 * low;
+        voted.retain(|(_, votes)| *votes as f64 * high >= least);
+    }
+    voted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_among_the_best_is_left_out() {
+        let voted: Vec<(TrackId, u64)> = (1..=10).map(|n| (TrackId(n), 100 * n)).collect();
+        let left = |limit, bounds| {
+            let mut left: Vec<u64> =
+                promising(voted.clone(), limit, bounds).iter().map(|(t, _)| t.0).collect();
+            left.sort_unstable();
+            left
+        };
+        assert_eq!(left(2, (1.0, 1.0)), [9, 10]);
+        // 900 · ½ is certain; 500 may become it.
+        assert_eq!(left(2, (0.5, 1.0)), [5, 6, 7, 8, 9, 10]);
+        assert_eq!(left(2, (0.5, 0.6)), [8, 9, 10]);
+        assert_eq!(left(10, (0.5, 1.0)).len(), 10);
+    }
+}
