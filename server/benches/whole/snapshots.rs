@@ -85,6 +85,12 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
     );
     table.note(&format!("p50 {} (without {})", ms(quantile(&meanwhile, 0.5)), ms(quantile(&alone, 0.5))));
     begin(folder, &[], "start to first answer, from a snapshot", entries, table)?;
+    let images = [("SEGUE__SNAPSHOTS__WARM_IMAGE", "true"), ("SEGUE__SNAPSHOTS__EVERY", "1h")];
+    let server = Server::start(folder, &images)?;
+    server.event()?;
+    server.take_snapshot()?;
+    drop(server);
+    begin(folder, &images, "start to first answer, from its warm image", entries, table)?;
 
     let minio = Service::start("minio");
     let names = ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP"];
