@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::harness::{Server, segue};
+use crate::harness::{Server, segue, until};
 
 #[test]
 fn the_playlist_archive_ends_where_it_should_and_survives_a_restart() {
@@ -33,6 +33,8 @@ fn the_playlist_archive_ends_where_it_should_and_survives_a_restart() {
     let chart = server.get("/v1/charts/popular?limit=1").body;
     assert_eq!(chart["chart"][0]["playlists"], 74);
     let uri = chart["chart"][0]["track"]["uri"].as_str().unwrap().to_owned();
+    let as_of = server.state()["as_of"]["epoch"].as_u64().unwrap();
+    until("the graph", || (server.counted("segue_graph_epoch") >= as_of).then_some(()));
     let beside = server.get(&format!("/v1/tracks/{uri}/neighbours?limit=4")).body;
     let shared: Vec<u64> =
         beside["neighbours"].as_array().unwrap().iter().map(|n| n["shared"].as_u64().unwrap()).collect();
