@@ -27,6 +27,7 @@ pub use board::{Board, Foreseen, Lease, Pin};
 pub use pair::Both;
 pub use plan::Desk;
 pub(crate) use read::{LOCKED, counted};
+pub use recommend::{BECAUSE_MAX, LOOKED_AT};
 pub use round::{Hub, Local, Round, rounds};
 pub use tally::Tally;
 
@@ -98,6 +99,11 @@ pub struct Recommend {
     pub exclude: Vec<TrackId>,
     /// How many; so many come while there are other tracks.
     pub limit: usize,
+    /// How many by one artist at the most. Only so many times `limit` tracks are looked at for it: see
+    /// [`LOOKED_AT`].
+    pub max_per_artist: Option<usize>,
+    /// Whether to say why.
+    pub explain: bool,
     /// Other knobs than the engine's own: to compare.
     pub knobs: Option<Box<settings::Recommend>>,
 }
@@ -105,7 +111,16 @@ pub struct Recommend {
 impl Recommend {
     /// For these seeds, and nothing special.
     pub fn new(seeds: Seeds, limit: usize) -> Self {
-        Recommend { seeds, title: None, random_seeds: false, exclude: Vec::new(), limit, knobs: None }
+        Recommend {
+            seeds,
+            title: None,
+            random_seeds: false,
+            exclude: Vec::new(),
+            limit,
+            max_per_artist: None,
+            explain: false,
+            knobs: None,
+        }
     }
 }
 
@@ -170,6 +185,22 @@ pub struct Recommended {
     pub score: f64,
     /// What brought it here.
     pub source: Source,
+    /// Where it was asked for, the seeds that led to it: what they contributed most first, at most
+    /// [`BECAUSE_MAX`].
+    pub because: Option<Vec<Because>>,
+}
+
+/// A seed that led to a track.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Because {
+    /// Its URI.
+    pub seed: Box<str>,
+    /// How many of the playlists that voted hold both.
+    pub shared: u32,
+    /// How many of them hold the seed.
+    pub of: u32,
+    /// The share of the track's votes that is the seed's: a playlist's vote is its seeds', by their weights.
+    pub share: f64,
 }
 
 /// What brought a track into the recommendations.

@@ -16,7 +16,7 @@ pub use lengths::Lengths;
 pub use likeness::{Likeness, cosine};
 pub use prior::Prior;
 pub use titles::{MATCH_ONE, Wanted};
-pub use votes::Voting;
+pub use votes::{Voting, part};
 pub use weights::{seed_weight, stand_in_weight, weigh};
 
 /// The `limit` best of (id, score): highest score first, ties by smaller id.

@@ -33,9 +33,20 @@ impl Voting {
     }
 }
 
+/// The part of a vote that is a seed's, of the seeds that its playlist holds: as its weight in all of theirs.
+pub fn part(vote: u64, weight: u64, weights: u64) -> u64 {
+    (u128::from(vote) * u128::from(weight) / u128::from(weights.max(1))) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_vote_are_at_most_all_of_it() {
+        assert_eq!([(10, 1, 3), (10, 2, 3), (10, 0, 0)].map(|(v, w, all)| part(v, w, all)), [3, 6, 0]);
+        assert_eq!(part(1 << 44, 1 << 34, 1 << 34), 1 << 44);
+    }
 
     #[test]
     fn votes() {

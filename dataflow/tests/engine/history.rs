@@ -142,6 +142,8 @@ fn recommend(rng: &mut ChaCha8Rng, world: World) -> Recommend {
         title: rng.random_bool(0.5).then(|| title.into()),
         random_seeds: rng.random_bool(0.3),
         exclude: (0..rng.random_range(0..3)).map(|_| any_track(rng)).collect(),
+        max_per_artist: rng.random_bool(0.3).then(|| rng.random_range(1..4)),
+        explain: rng.random_bool(0.5),
         knobs: rng.random_bool(0.1).then(|| Box::new(RecommendKnobs::plain())),
         ..Recommend::new(seeds, rng.random_range(0..60))
     }

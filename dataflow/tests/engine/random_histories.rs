@@ -1,6 +1,8 @@
 //! Random histories: every view and every answer equals the twin's at every epoch, on 1, 2 and 4 workers,
 //! however the events are cut into epochs.
 
+use std::collections::BTreeMap;
+
 use crate::history::{Answered, Epoch, World, history, run, settings};
 use crate::twin::Twin;
 use segue_dataflow::event::{Change, Event, Track};
@@ -8,8 +10,11 @@ use segue_dataflow::ids::PlaylistId;
 use segue_dataflow::query::{Body, Question};
 use segue_dataflow::settings::Settings;
 
-/// Compares every answer with the twin's; tells how many there were.
-fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
+/// What has happened, and how often.
+type Seen = BTreeMap<&'static str, usize>;
+
+/// Compares every answer with the twin's; tells how many there were, and what has happened.
+fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> (usize, Seen) {
     let settings = settings(seed);
     let Answered { asked: answers, mut read } = run(history, workers, seed, settings);
     // A reader sees epoch 0, which is empty, or any later one. After the last nothing changes.
@@ -35,7 +40,7 @@ fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> usize {
             compared += 1;
         }
     }
-    compared
+    (compared, twin.seen())
 }
 
 /// How many of the trending charts that are asked for have anything.
@@ -56,12 +61,17 @@ fn histories_200_epochs(workers: usize, seeds: std::ops::Range<u64>) {
     // The soak run takes its further seeds from a range of its own for each number of workers.
     let soak = if std::env::var_os("SEGUE_SOAK").is_some() { 0..300 } else { 0..0 };
     let further = soak.map(|seed| 1_000 * (1 + workers as u64) + seed);
-    let mut growing = 0;
+    let (mut growing, mut all) = (0, Seen::new());
     for seed in seeds.chain(further) {
         let history = history(seed, world);
         growing += trending_charts(&history);
-        assert!(equals_twin(&history, workers, seed) > 4000);
+        let (compared, seen) = equals_twin(&history, workers, seed);
+        assert!(compared > 4000, "{compared}");
+        seen.into_iter().for_each(|(what, times)| *all.entry(what).or_default() += times);
     }
+    println!("{all:?}");
+    let rare: Vec<_> = all.iter().filter(|(_, times)| **times < 10).collect();
+    assert!(all.len() > 15 && rare.is_empty(), "hardly ever: {rare:?}");
     assert!(growing > 1_000, "{growing} trending charts had anything");
 }
 

@@ -220,6 +220,13 @@ impl Query {
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(refused)
     }
 
+    /// True or false; false if nothing is said.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        let Some(text) = self.0.get(name) else { return Ok(false) };
+        let refused = || Problem::bad(&"wrong_type", name, format!("{name} is {text:?}, not true or false"));
+        text.parse().map_err(|_| refused())
+    }
+
     /// Refuses names other than these.
     pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {

@@ -25,9 +25,10 @@ async fn playlist(context: &Context, uri: &str, query: &Query) -> Outcome {
 }
 
 async fn recommendations(context: &Context, uri: &str, query: &Query) -> Outcome {
-    query.only(&["limit"])?;
+    query.only(&["limit", "explain"])?;
     let limit = query.number("limit", LIMIT_DEFAULT, 1..=LIMIT_MAX)? as usize;
-    let wanted = Recommend::new(Seeds::Playlist(PlaylistId::of(uri)), limit);
+    let explain = query.flag("explain")?;
+    let wanted = Recommend { explain, ..Recommend::new(Seeds::Playlist(PlaylistId::of(uri)), limit) };
     let answer = context.ask("recommend", Question::Recommend(wanted)).await?;
     let Body::Recommendations(Some(found)) = answer.body else {
         return Err(Problem::unknown("playlist", uri));

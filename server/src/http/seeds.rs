@@ -29,11 +29,8 @@ struct Wire {
     random_seeds: bool,
     #[serde(default = "limit_default")]
     limit: serde_json::Number,
+    max_per_artist: Option<serde_json::Number>,
     #[serde(default)]
-    #[expect(
-        dead_code,
-        reason = "accepted for clients that will want evidence; without it `because` is left out"
-    )]
     explain: bool,
 }
 
@@ -63,10 +60,14 @@ pub fn parse(body: &[u8]) -> Result<(Recommend, Vec<String>), Problem> {
     if wire.exclude.len() > EXCLUDE_MAX {
         return Err(too_many("exclude", wire.exclude.len(), EXCLUDE_MAX));
     }
-    let limit = wire.limit.as_u64().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-        let detail = format!("limit is {}, not a whole number from 1 to {LIMIT_MAX}", wire.limit);
-        Problem::bad(&"out_of_range", "limit", detail)
-    })?;
+    let number = |field: &str, value: &serde_json::Number| {
+        value.as_u64().filter(|value| (1..=LIMIT_MAX).contains(value)).ok_or_else(|| {
+            let detail = format!("{field} is {value}, not a whole number from 1 to {LIMIT_MAX}");
+            Problem::bad(&"out_of_range", field, detail)
+        })
+    };
+    let limit = number("limit", &wire.limit)?;
+    let max_per_artist = wire.max_per_artist.as_ref().map(|max| number("max_per_artist", max)).transpose()?;
     let title = wire.title.filter(|title| !title::normalise(title).is_empty());
     if wire.seeds.is_empty() && title.is_none() {
         return Err(Problem::bad(&"missing_field", "seeds", "seeds or a title are needed"));
@@ -76,6 +77,8 @@ pub fn parse(body: &[u8]) -> Result<(Recommend, Vec<String>), Problem> {
         title: title.map(String::into_boxed_str),
         random_seeds: wire.random_seeds,
         exclude: tracks("exclude", &wire.exclude)?,
+        max_per_artist: max_per_artist.map(|max| max as usize),
+        explain: wire.explain,
         ..Recommend::new(seeds, limit as usize)
     };
     Ok((wanted, wire.seeds))

@@ -7,7 +7,7 @@ use segue_dataflow::apply::Playlist;
 use segue_dataflow::catalogue::TrackCard;
 use segue_dataflow::day::Day;
 use segue_dataflow::edit::Party;
-use segue_dataflow::query::{Growth, Neighbour, Recommended, Source, TrendingAnswer};
+use segue_dataflow::query::{Because, Growth, Neighbour, Recommended, Source, TrendingAnswer};
 use serde::Serialize;
 
 /// `{"epoch","at"}`
@@ -67,13 +67,31 @@ impl<'a> Named<'a> {
     }
 }
 
-/// `{"rank","track","score","source"}`
+/// `{"rank","track","score","source","because"}`
 #[derive(Serialize)]
 pub struct Recommendation<'a> {
     rank: usize,
     track: Track<'a>,
     score: f64,
     source: Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<Vec<Reason<'a>>>,
+}
+
+/// `{"seed","shared","of","share"}`
+#[derive(Serialize)]
+struct Reason<'a> {
+    seed: &'a str,
+    shared: u32,
+    of: u32,
+    share: f64,
+}
+
+impl<'a> Reason<'a> {
+    fn new(because: &'a Because) -> Self {
+        let Because { seed, shared, of, share } = because;
+        Reason { seed, shared: *shared, of: *of, share: *share }
+    }
 }
 
 /// Ranked from 1.
@@ -82,7 +100,8 @@ pub fn recommendations(all: &[Recommended]) -> Vec<Recommendation<'_>> {
         .zip(all)
         .map(|(rank, found)| {
             let track = Track::new(&found.track);
-            Recommendation { rank, track, score: found.score, source: found.source }
+            let because = found.because.as_ref().map(|all| all.iter().map(Reason::new).collect());
+            Recommendation { rank, track, score: found.score, source: found.source, because }
         })
         .collect()
 }

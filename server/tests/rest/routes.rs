@@ -77,6 +77,19 @@ fn what_every_route_answers() {
     );
     assert_eq!(found.body["unknown_seeds"], json!(["nobody:knows"]));
     assert_eq!(found.body["recommendations"][0]["rank"], 1);
+    let why = json!({"seeds": ["s:track:2", "s:track:3"], "explain": true, "limit": 1, "max_per_artist": 1});
+    let why = server.post("/v1/recommendations", "application/json", why.to_string()).body;
+    assert_eq!(uris(&why), [("s:track:1".into(), "cooccurrence".into())]);
+    let because = why["recommendations"][0]["because"].as_array().unwrap();
+    let reason = |n: usize| (&because[n]["seed"], &because[n]["shared"], &because[n]["of"]);
+    assert_eq!(reason(0), (&json!("s:track:3"), &json!(1), &json!(1)));
+    assert_eq!(reason(1), (&json!("s:track:2"), &json!(2), &json!(2)));
+    let share: f64 = because.iter().map(|reason| reason["share"].as_f64().unwrap()).sum();
+    assert!(share > 0.5 && share < 1.000_001, "{why}");
+    assert!(found.body["recommendations"][0]["because"].is_null());
+    let why = server.get("/v1/playlists/p:b/recommendations?limit=1&explain=true").body;
+    assert_eq!(why["recommendations"][0]["because"][0]["of"], 1, "{why}");
+
     let unknown = json!({"seeds": ["nobody:knows"], "random_seeds": true, "limit": 1}).to_string();
     let popular = server.post("/v1/recommendations", "application/json", unknown).body;
     assert_eq!(uris(&popular), [("s:track:1".into(), "popular".into())]);
@@ -166,6 +179,7 @@ fn how_requests_are_refused() {
         ("/v1/charts/trending?days=0", 400, "out_of_range"),
         ("/v1/charts/trending?days=15", 400, "out_of_range"),
         ("/v1/tracks/s:track:1/neighbours?limit=x", 400, "out_of_range"),
+        ("/v1/playlists/p:a/recommendations?explain=yes", 400, "wrong_type"),
         ("/v1/tokens/what", 400, "bad_token"),
     ] {
         let reply = server.get(path);
@@ -187,6 +201,8 @@ fn how_requests_are_refused() {
         (json!({"seeds": ["a"], "exclude": many(10_001)}).to_string(), "out_of_range", "exclude"),
         (json!({"seeds": ["a"], "limit": 0}).to_string(), "out_of_range", "limit"),
         (json!({"seeds": ["a"], "limit": 1.5}).to_string(), "out_of_range", "limit"),
+        (json!({"seeds": ["a"], "max_per_artist": 0}).to_string(), "out_of_range", "max_per_artist"),
+        (json!({"seeds": ["a"], "random_seeds": 1}).to_string(), "wrong_type", "random_seeds"),
         (json!({"seeds": ["a"], "sedes": []}).to_string(), "wrong_type", "sedes"),
     ] {
         let reply = server.post("/v1/recommendations", "application/json", &body);

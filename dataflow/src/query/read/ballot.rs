@@ -60,38 +60,52 @@ impl Voted {
     }
 }
 
-/// The seeds, to be found among many tracks of which few are seeds.
-struct Known {
+/// Some tracks, to be found among many others.
+pub struct Known {
     numbers: FxHashMap<TrackId, usize>,
-    /// A bit for what some seed has in its lowest bits.
+    /// A bit for what one of them has in its lowest bits.
     filter: [u64; 64],
 }
 
 impl Known {
-    fn new(seeds: &[(TrackId, u64, u32)]) -> Self {
-        let mut filter = [0; 64];
-        seeds.iter().for_each(|(seed, ..)| filter[(seed.0 >> 6) as usize % 64] |= 1 << (seed.0 % 64));
-        Known { numbers: seeds.iter().zip(0..).map(|((seed, ..), number)| (*seed, number)).collect(), filter }
+    /// These, numbered from 0.
+    pub fn new<'a>(tracks: impl Iterator<Item = &'a TrackId>) -> Self {
+        let mut known = Known { numbers: FxHashMap::default(), filter: [0; 64] };
+        for (track, number) in tracks.zip(0..) {
+            known.filter[(track.0 >> 6) as usize % 64] |= 1 << (track.0 % 64);
+            known.numbers.insert(*track, number);
+        }
+        known
     }
 
+    /// The number of a track, if it is one of them.
     #[inline]
-    fn number(&self, track: TrackId) -> Option<usize> {
+    pub fn number(&self, track: TrackId) -> Option<usize> {
         let maybe = self.filter[(track.0 >> 6) as usize % 64] >> (track.0 % 64) & 1 == 1;
         if maybe { self.numbers.get(&track).copied() } else { None }
     }
 }
 
 impl Ballot {
-    /// The vote of each of these playlists, and with a recount the seeds that it holds.
-    pub fn votes(&self, views: &Views, nearest: &[(PlaylistId, u64)], epoch: u64) -> (Vec<u64>, Masks) {
+    /// The seeds that each of these playlists holds.
+    pub fn held(&self, views: &Views, nearest: &[(PlaylistId, u64)], epoch: u64) -> Masks {
         let mut held = Masks::empty(nearest.len(), self.seeds.len());
-        if self.recount {
-            let (known, keys) =
-                (Known::new(&self.seeds), whole(nearest.iter().map(|(playlist, _)| *playlist)));
-            views.by_playlist.updates(&keys, epoch, |i, track, diff| {
-                known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
-            });
-        }
+        let known = Known::new(self.seeds.iter().map(|(seed, ..)| seed));
+        let keys = whole(nearest.iter().map(|(playlist, _)| *playlist));
+        views.by_playlist.updates(&keys, epoch, |i, track, diff| {
+            known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
+        });
+        held
+    }
+
+    /// The vote of each of these playlists. With what they hold, similarity is counted again.
+    pub fn votes(
+        &self,
+        views: &Views,
+        nearest: &[(PlaylistId, u64)],
+        held: Option<&Masks>,
+        epoch: u64,
+    ) -> Vec<u64> {
         let lengths = Lengths::new(self.length);
         let asked = self.voting.title > 0.0 && !self.title.keys.is_empty();
         let mut votes = Vec::with_capacity(nearest.len());
@@ -99,7 +113,9 @@ impl Ballot {
             let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
             votes.extend(some.iter().zip(from..).map(|((playlist, sampled), i)| {
                 let known = books[(playlist.0 % books.len() as u64) as usize].get(playlist, epoch);
-                let seeds = || held.numbers(i).map(|number| self.seeds[number]);
+                let seeds = || {
+                    held.into_iter().flat_map(move |held| held.numbers(i)).map(|number| self.seeds[number])
+                };
                 let weights: u64 = seeds().map(|(_, weight, _)| weight).sum();
                 let level = seeds().map(|(_, _, level)| level).min();
                 let similarity = match level {
@@ -110,14 +126,15 @@ impl Ballot {
                 self.voting.vote(similarity, level.unwrap_or(0), title.map_or(0, |t| self.title.matches(t)))
             }));
         }
-        (votes, held)
+        votes
     }
 }
 
 impl Votes {
     /// Counts them. All sums are linear in entries, so removals are simply subtracted.
     pub fn run(&self, views: &Views, epoch: u64) -> Voted {
-        let (votes, _) = self.ballot.votes(views, &self.nearest, epoch);
+        let held = self.ballot.recount.then(|| self.ballot.held(views, &self.nearest, epoch));
+        let votes = self.ballot.votes(views, &self.nearest, held.as_ref(), epoch);
         let playlists = self.nearest.iter().map(|(playlist, _)| *playlist);
         let matches: Vec<u64> = self
             .titled

@@ -1,6 +1,7 @@
 //! What a worker can be asked to read, and what it finds: pure functions of its views, as-of one epoch.
 
 pub mod ballot;
+pub mod evidence;
 pub mod holding;
 pub mod stand_ins;
 pub mod titled;
@@ -20,6 +21,7 @@ use crate::views::Views;
 use crate::views::parts::PARTS;
 use crate::views::trending::Growth;
 use ballot::{Voted, Votes, tracks_of};
+use evidence::{Evidence, Why};
 use holding::{Held, Holding};
 use stand_ins::{First, Holder};
 use titled::Titled;
@@ -45,6 +47,8 @@ pub enum Read {
     First(First),
     /// The tracks of playlists that live there, with their votes.
     Votes(Votes),
+    /// Why playlists that live there voted for some tracks.
+    Why(Why),
     /// The row of a track that lives there.
     Row(TrackId),
     /// How many of its playlists in the track's sample hold each other track.
@@ -97,6 +101,8 @@ pub enum Found {
     First(Vec<Holder>),
     /// Tracks with what they have got.
     Votes(Voted),
+    /// What the playlists hold.
+    Why(Evidence),
     /// The row, if there is one.
     Row(Option<FoundRow>),
     /// How many playlists were counted, and in how many each track was.
@@ -142,6 +148,7 @@ impl Read {
             Read::ByArtist(artists) => Found::ByArtist(stand_ins::tracks_by(views, artists, epoch)),
             Read::First(wanted) => Found::First(wanted.run(views, epoch)),
             Read::Votes(wanted) => Found::Votes(wanted.run(views, epoch)),
+            Read::Why(wanted) => Found::Why(wanted.run(views, epoch)),
             Read::Row(track) => Found::Row(row(views, *track, epoch)),
             Read::Shared { track, sample } => {
                 let last = last_sampled(views, *track, *sample, epoch);

@@ -6,25 +6,28 @@
 //! playlists · votes · names. What belongs together is asked for at once.
 
 mod artists;
+mod list;
 mod pool;
 mod ranking;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::plan::{Here, Next, Plan, Start, cards};
+use super::plan::{Here, Next, Plan, Start};
 use super::read::ballot::{Ballot, Voted, Votes};
 use super::read::holding::{Held, Holding};
 use super::read::stand_ins::First;
 use super::read::titled::{Titled, wanted};
 use super::read::{Found, Read};
-use super::{Body, Recommend, Recommendations, Recommended, Seeds};
+use super::{Body, Recommend, Recommendations, Seeds};
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::scoring::{Lengths, Prior, Voting, Wanted, best};
 use crate::settings::{self, Constants};
 use crate::title;
 use artists::Artists;
+pub use list::{BECAUSE_MAX, LOOKED_AT};
+use list::{List, Reasons};
 use pool::{Pool, STAND_IN_PLAYLISTS, Weighed, stand_ins};
-use ranking::{Ballots, Place, Ranking};
+use ranking::{Ballots, Ranking};
 
 /// Tracks of a playlist that serve as its seeds: those with the smallest ids, so a fair draw.
 const SEEDS_MAX: usize = 500;
@@ -36,7 +39,7 @@ enum Stage {
     ByArtist,
     First(Vec<u64>),
     Votes,
-    Cards(Vec<Place>),
+    Cards(Box<List>),
 }
 
 pub struct Recommending {
@@ -57,6 +60,8 @@ pub struct Recommending {
     pool: Pool,
     /// Playlists with a like title, best first.
     titled: Vec<PlaylistId>,
+    /// If it is to be said why.
+    why: Option<Reasons>,
 }
 
 impl Recommending {
@@ -75,6 +80,7 @@ impl Recommending {
             weighed: Weighed::default(),
             pool: Pool::default(),
             titled: Vec::new(),
+            why: None,
             wanted,
         }
     }
@@ -156,6 +162,11 @@ impl Recommending {
         }
         nearest.sort_unstable();
         titled.sort_unstable();
+        self.why = self.wanted.explain.then(|| Reasons {
+            ballot: ballot.clone(),
+            nearest: nearest.clone(),
+            seeds: FxHashMap::default(),
+        });
         let peers = here.start.peers;
         let lives = |playlist: PlaylistId, owner: u64| playlist.0 % peers == owner;
         let mut asks: Vec<(u64, Read)> = (0..peers)
@@ -169,6 +180,20 @@ impl Recommending {
         if by_artist {
             asks.extend(self.ask_by_artist(here));
         }
+        Next::Ask(asks)
+    }
+
+    /// Asks for the names of more places, until the list is long enough.
+    fn go_on(&mut self, mut list: Box<List>, here: &Here<'_>) -> Next {
+        let asks = list.ask(here);
+        if asks.is_empty() {
+            let unknown_seeds = std::mem::take(&mut self.unknown);
+            return Next::Done(Body::Recommendations(Some(Recommendations {
+                tracks: list.tracks,
+                unknown_seeds,
+            })));
+        }
+        self.stage = Stage::Cards(list);
         Next::Ask(asks)
     }
 
@@ -255,20 +280,13 @@ impl Plan for Recommending {
             }
             Stage::Votes => {
                 let ranking = self.rank(found);
-                let places = ranking.top(self.wanted.limit, here.views, here.epoch);
-                let asks = here.cards(places.iter().map(|place| place.track));
-                self.stage = Stage::Cards(places);
-                asks
+                let Recommend { limit, max_per_artist, .. } = self.wanted;
+                let list = List::new(ranking, limit, max_per_artist, self.why.take());
+                self.go_on(Box::new(list), here)
             }
-            Stage::Cards(places) => {
-                let mut cards = cards(found);
-                let tracks = places.iter().filter_map(|place| {
-                    let (track, _) = cards.remove(&place.track)?;
-                    Some(Recommended { track, score: place.score, source: place.source })
-                });
-                let tracks = tracks.collect();
-                let unknown_seeds = std::mem::take(&mut self.unknown);
-                Next::Done(Body::Recommendations(Some(Recommendations { tracks, unknown_seeds })))
+            Stage::Cards(mut list) => {
+                list.take(found);
+                self.go_on(list, here)
             }
         }
     }

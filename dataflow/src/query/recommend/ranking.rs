@@ -20,6 +20,8 @@ pub struct Place {
     pub score: f64,
     /// What brought it here.
     pub source: Source,
+    /// The votes for it, if that is what did.
+    pub votes: u64,
     holding: u32,
 }
 
@@ -95,6 +97,7 @@ impl Ranking {
                 track,
                 score: f64::from(holding) / playlists,
                 source,
+                votes: 0,
                 holding,
             }
         };
@@ -129,7 +132,7 @@ impl Ranking {
             let holding = holding(views, &tracks, epoch);
             list.extend(voted.iter().zip(counts).zip(holding).map(|(((track, votes), count), holding)| {
                 let score = *votes as f64 / self.total * self.prior.factor(count, holding);
-                Place { track: *track, score, source: *source, holding }
+                Place { track: *track, score, source: *source, votes: *votes, holding }
             }));
         }
         list.retain(|place| !self.unwanted.contains(&place.track));

@@ -4,6 +4,7 @@
 
 mod recommend;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use segue_dataflow::apply::Playlist;
@@ -36,6 +37,8 @@ pub struct Twin {
     added: BTreeMap<(PlaylistId, TrackId), i64>,
     /// Those of all events that added something.
     days: Vec<i64>,
+    /// How often something has happened that tests must not miss.
+    seen: RefCell<BTreeMap<&'static str, usize>>,
 }
 
 #[derive(Clone, Default)]
@@ -67,6 +70,16 @@ fn names(track: &Track<'_>) -> Option<Names> {
 }
 
 impl Twin {
+    /// How often something has happened that tests must not miss.
+    pub fn seen(&self) -> BTreeMap<&'static str, usize> {
+        self.seen.borrow().clone()
+    }
+
+    /// Notes that it has, if it has.
+    fn see(&self, what: &'static str, happened: bool) {
+        *self.seen.borrow_mut().entry(what).or_default() += usize::from(happened);
+    }
+
     /// One event, in log order.
     pub fn apply(&mut self, event: &Event<'_>) {
         let id = PlaylistId::of(event.key());

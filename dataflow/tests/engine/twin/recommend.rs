@@ -1,9 +1,10 @@
 //! Recommendations, written from the text of the scoring notes: plain loops over all playlists.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use segue_dataflow::ids::{PlaylistId, TitleId, TrackId};
-use segue_dataflow::query::{Recommend, Recommendations, Recommended, Seeds, Source};
+use segue_dataflow::query::{Because, Recommend, Recommendations, Recommended, Seeds, Source};
 use segue_dataflow::sample::{last, level};
 use segue_dataflow::scoring::{
     Lengths, MATCH_ONE, Prior, Voting, Wanted, later, seed_weight, stand_in_weight, weigh,
@@ -85,6 +86,9 @@ impl Twin {
         let rows: Vec<Vec<f64>> = (0..n).map(row).collect();
         let squares = |vector: Vec<f64>| vector.into_iter().map(|x| x * x).sum::<f64>();
         let most = squares(rows.iter().map(|row| row[n]).collect()) * (1.0 + 1e-9);
+        let sampled = told.iter().any(|seed| seed.level > 0);
+        self.see("seeds told apart", true);
+        self.see("seeds told apart by samples", sampled);
         let worth = eliminate(rows).filter(|z| squares(z.clone()) <= most).unwrap_or_else(|| vec![1.0; n]);
         for (seed, z) in seeds[first..].iter_mut().zip(worth) {
             seed.weight = weigh(seed.weight, z);
@@ -159,11 +163,15 @@ impl Twin {
         sums.retain(|_, sum| *sum > 0);
         if sums.len() < knobs.thin as usize {
             let distinct = distinct.iter().copied().collect();
+            let before = sums.len();
             for (playlist, weight) in self.stand_ins(&seeds, &distinct, but, &chart) {
                 *sums.entry(playlist).or_default() += weight;
             }
             sums.retain(|_, sum| *sum > 0);
+            self.see("a thin pool joined", sums.len() > before);
         }
+        self.see("a pool not thin", sums.len() >= knobs.thin as usize && knobs.thin > 0);
+        self.see("more similar playlists than are read", sums.len() > knobs.nearest as usize);
         let mut nearest =
             ranked(sums.iter().map(|(p, sum)| (*p, lengths.similarity(*sum, long(p)))).collect());
         nearest.truncate(knobs.nearest as usize);
@@ -196,6 +204,8 @@ impl Twin {
             title: constants.title_votes,
         };
         let (mut acc, mut total) = (BTreeMap::<TrackId, u64>::new(), 0);
+        // Who voted how, and the seeds that they hold.
+        let mut voters: Vec<(PlaylistId, u64, Vec<&Seed>)> = Vec::new();
         for (playlist, sampled) in &nearest {
             let held: Vec<&Seed> =
                 seeds.iter().filter(|seed| self.playlists[playlist].tracks.contains(&seed.track)).collect();
@@ -205,7 +215,12 @@ impl Twin {
                 halved = held.iter().map(|seed| seed.level).min().unwrap_or(0);
             }
             let vote = voting.vote(similarity, halved, matches(playlist));
+            self.see("a similarity counted again", similarity != *sampled);
+            self.see("a vote weighted for its sample", halved > 0);
+            self.see("a title that counts in a vote", constants.title_votes > 0.0 && matches(playlist) > 0);
+            self.see("a title that matches in part", (1..MATCH_ONE).contains(&matches(playlist)));
             total += vote;
+            voters.push((*playlist, vote, held));
             self.playlists[playlist].tracks.iter().for_each(|track| *acc.entry(*track).or_default() += vote);
         }
         acc.retain(|_, votes| *votes > 0);
@@ -239,10 +254,15 @@ impl Twin {
             None => {
                 total = all_matches as f64;
                 scores.extend(given.into_iter().map(|(track, sum)| (track, (sum, Source::Title))));
+                self.see("a title alone", true);
                 let alone = knobs.constants(0, playlists, false);
                 prior = Prior { artist: 0.0, popularity: alone.popularity, ..prior };
             }
         }
+
+        self.see("seeds at random", wanted.random_seeds && k >= knobs.decorrelate_from);
+        self.see("seeds in a list", !wanted.random_seeds && k >= knobs.decorrelate_from);
+        self.see("other constants for more playlists", playlists > knobs.large_from);
 
         // Steps 5 and 7.
         let counts: BTreeMap<TrackId, u64> = chart.iter().copied().collect();
@@ -280,9 +300,61 @@ impl Twin {
                 list.push((track, share(holding), Source::Popular));
             }
         }
-        list.truncate(wanted.limit);
-        let named = |(track, score, source)| Some(Recommended { track: self.card(track)?, score, source });
-        Some(Recommendations { tracks: list.into_iter().filter_map(named).collect(), unknown_seeds })
+        let because = |track: TrackId, source: Source| {
+            let mut all = Vec::new();
+            for seed in seeds.iter().filter(|_| source == Source::Cooccurrence) {
+                let of: Vec<_> =
+                    voters.iter().filter(|(.., held)| held.iter().any(|s| s.track == seed.track)).collect();
+                let shared: Vec<_> =
+                    of.iter().filter(|(p, ..)| self.playlists[p].tracks.contains(&track)).collect();
+                let part = |(_, vote, held): &&&(PlaylistId, u64, Vec<&Seed>)| {
+                    let weights: u64 = held.iter().map(|seed| seed.weight).sum();
+                    (u128::from(*vote) * u128::from(seed.weight) / u128::from(weights.max(1))) as u64
+                };
+                if !shared.is_empty() {
+                    let parts: u64 = shared.iter().map(part).sum();
+                    all.push((Reverse(parts), seed.track, shared.len() as u32, of.len() as u32));
+                }
+            }
+            all.sort_unstable();
+            let votes = scores.get(&track).map_or(0, |(votes, _)| *votes).max(1) as f64;
+            let named = all.into_iter().take(10).map(|(Reverse(part), seed, shared, of)| Because {
+                seed: self.catalogue[&seed].uri.as_str().into(),
+                shared,
+                of,
+                share: part as f64 / votes,
+            });
+            named.collect()
+        };
+        self.see("tracks by the artists of some seeds only", {
+            let known = list
+                .iter()
+                .filter(|(.., source)| *source == Source::Cooccurrence)
+                .map(|(t, ..)| by_artist(t));
+            let counts: BTreeSet<u32> = known.collect();
+            counts.len() > 1
+        });
+        let mut by_artist: BTreeMap<String, usize> = BTreeMap::new();
+        let mut tracks = Vec::new();
+        for (id, score, source) in list {
+            let Some(track) = self.card(id) else { continue };
+            if let (Some(max), Some(artist)) = (wanted.max_per_artist, self.artist(id)) {
+                let count = by_artist.entry(artist).or_default();
+                *count += 1;
+                if *count > max {
+                    self.see("enough by an artist", tracks.len() < wanted.limit);
+                    continue;
+                }
+            }
+            if tracks.len() < wanted.limit {
+                let because: Option<Vec<Because>> = wanted.explain.then(|| because(id, source));
+                self.see("many reasons", because.as_ref().is_some_and(|all| all.len() == 10));
+                let name = ["similar playlists", "a like title", "an artist", "popularity"];
+                self.see(name[source as usize], true);
+                tracks.push(Recommended { track, score, source, because });
+            }
+        }
+        Some(Recommendations { tracks, unknown_seeds })
     }
 }
 
