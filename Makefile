@@ -40,7 +40,7 @@ services-down: ## Ends them
 deny: setup ## Licences, sources and (where the database can be fetched) advisories of all dependencies
 	@scripts/deny
 
-bench: ## Everything measured beside its references; writes docs/benchmarks.md (30 minutes, 15 GB of disk)
+bench: ## Everything measured beside its references; writes docs/benchmarks.md (more than half an hour, 15 GB of disk)
 	@scripts/setup tests
 	$(CARGO) bench -p segue-dataflow -p segue-replay
 	$(CARGO) bench -p segue-server --bench whole -- --playlists $(BENCH_PLAYLISTS) --scratch $(BENCH_SCRATCH) --write $(CURDIR)/docs/benchmarks.md

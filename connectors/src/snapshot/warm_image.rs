@@ -27,7 +27,7 @@ pub fn stamp() -> String {
     if let Some(image) = encode(&probe).get(..size_of_val(&words)) {
         cast_slice_mut(&mut words).copy_from_slice(image);
     }
-    let place = |wanted| words[3..].iter().position(|word| *word == wanted).map_or(9, |place| place);
+    let place = |wanted| words[3..].iter().position(|word| *word == wanted).unwrap_or(9);
     let (length, capacity) = (place(3), place(5));
     let order = if cfg!(target_endian = "little") { "le" } else { "be" };
     format!("1-{}-{order}-{length}{capacity}", size_of::<Vec<u64>>())

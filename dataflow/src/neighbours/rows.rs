@@ -24,6 +24,7 @@ use crate::ids::TrackId;
 use crate::query::{Hub, Local};
 use crate::sample;
 use crate::views::Views;
+use crate::views::popularity::Popularity;
 
 /// Questions under way at a time: what is asked for waits in memory.
 const OPEN_MAX: usize = 2048;
@@ -114,9 +115,9 @@ impl Step {
     ) -> Self {
         let all = held.is_none() || notes.iter().any(|note| matches!(note, Note::All { .. }));
         if all {
-            let popularity = views.popularity.read();
-            let popular = popularity.held_by(graph.rules.min_support, *cap.time());
-            notes = popular.filter(|track| graph.owns(*track)).map(|track| Note::Recount { track }).collect();
+            let popular = Popularity::held_by(&views.popularity, graph.rules.min_support, *cap.time());
+            let own = popular.into_iter().filter(|track| graph.owns(*track));
+            notes = own.map(|track| Note::Recount { track }).collect();
             notes.extend(graph.rows.read().iter().map(|(track, _)| Note::Held { track: *track }));
         } else {
             notes.retain(|note| note.key().0.is_some());

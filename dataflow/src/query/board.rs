@@ -193,6 +193,18 @@ impl Board {
         }
     }
 
+    /// Waits until answers include what comes before the offset `next` of a partition; false once the board is
+    /// closed.
+    pub fn wait(&self, partition: usize, next: u64) -> bool {
+        let mut state = self.state.lock();
+        let includes = |state: &State| {
+            let offsets = state.newest().map(|newest| state.next(newest)).unwrap_or_default();
+            offsets.get(partition).is_some_and(|there| *there >= next)
+        };
+        self.news.wait_while(&mut state, |state| !state.closed && !includes(state));
+        !state.closed
+    }
+
     /// One reader less of `epoch`.
     fn release(&self, epoch: u64) {
         let mut state = self.state.lock();

@@ -8,7 +8,9 @@ use std::cmp::Reverse;
 
 use rustc_hash::FxHashSet;
 
+use super::Shared;
 use super::book::Book;
+use super::parts::PARTS;
 use super::titles::Titles;
 use crate::ids::TrackId;
 
@@ -76,10 +78,19 @@ impl Popularity {
         self.counts.get(&track, epoch).copied().unwrap_or(0)
     }
 
-    /// The tracks that so many playlists hold at least, as-of `epoch`; some of them twice.
-    pub fn held_by(&self, least: u32, epoch: u64) -> impl Iterator<Item = TrackId> {
-        let all = self.counts.iter().map(|(track, _)| track).chain(self.counts.changed_since(epoch));
-        all.copied().filter(move |track| self.of(*track, epoch) >= least)
+    /// The tracks that so many playlists hold at least, as-of `epoch`; some of them twice. All are looked at, a part
+    /// of them under one lock.
+    pub fn held_by(shared: &Shared<Popularity>, least: u32, epoch: u64) -> Vec<TrackId> {
+        let mut held = Vec::new();
+        for part in 0..PARTS {
+            let popularity = shared.read();
+            let tracks = popularity.counts.keys(part).copied();
+            held.extend(tracks.filter(|track| popularity.of(*track, epoch) >= least));
+        }
+        let popularity = shared.read();
+        let changed = popularity.counts.changed_since(epoch).copied();
+        held.extend(changed.filter(|track| popularity.of(*track, epoch) >= least));
+        held
     }
 
     /// Playlists there are, as-of `epoch`.

@@ -208,6 +208,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits until answers include what comes before the offset `next` of a partition; false once the engine has
+    /// stopped.
+    pub fn wait(&self, partition: usize, next: u64) -> bool {
+        self.board.wait(partition, next)
+    }
+
     /// The present, to be looked at later. None before the first epoch, and once the engine has stopped. What is fed
     /// after this call is not in it.
     pub fn pin(&self) -> Option<Pin> {

@@ -116,13 +116,19 @@ fn two_partitions_move_on_by_themselves() {
             engine.feed(Batch { edits, partition, next: n + 1 }).expect("running");
         }
     }
-    watch.wait(3, 100);
-    assert_eq!(watch.wait(0, 100).next, [100, 0, 0, 100]);
+    assert!(engine.wait(3, 100) && engine.wait(0, 100));
     let (to, answers) = sync_channel(1);
     ask(&engine, Question::Track(TrackId::of("t:42")), &to);
     let answer = answers.recv_timeout(Duration::from_secs(60)).expect("an answer");
+    assert_eq!(answer.next, [100, 0, 0, 100]);
     assert!(matches!(answer.body, Body::Track(Some(track)) if track.playlists == 2));
-    engine.stop().expect("no worker panics");
+    watch.wait(3, 100);
+    assert_eq!(watch.wait(0, 100).next, [100, 0, 0, 100]);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| engine.wait(0, 101));
+        engine.stop().expect("no worker panics");
+        assert!(!waiting.join().expect("no panic"), "it never comes");
+    });
 }
 
 #[test]

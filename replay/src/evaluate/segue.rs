@@ -1,8 +1,8 @@
 //! The same questions to the real engine: the index fed as events, queries answered in parallel by its readers.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,29 +23,14 @@ const BATCH_ENTRIES: usize = 20_000;
 /// Questions that wait for an answer at the most; the engine takes 1,024.
 const WAITING_MAX: usize = 256;
 
-/// How far the engine is, for whoever waits.
-#[derive(Default)]
-struct Watch {
-    next: Mutex<u64>,
-    news: Condvar,
-}
+/// Tells people what is refused.
+struct Teller;
 
-impl Observer for Watch {
-    fn complete(&self, progress: &Progress) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) =
-            progress.next.first().copied().unwrap_or(0);
-        self.news.notify_all();
-    }
+impl Observer for Teller {
+    fn complete(&self, _progress: &Progress) {}
 
     fn refused(&self, _seq: u64, detail: String) {
         eprintln!("left out: {detail}");
-    }
-}
-
-impl Watch {
-    fn wait(&self, next: u64) {
-        let reached = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.news.wait_while(reached, |reached| *reached < next));
     }
 }
 
@@ -65,10 +50,10 @@ pub fn scores(
         settings,
         answers: Answers::Readers(threads),
     };
-    let (watch, began) = (Arc::new(Watch::default()), Instant::now());
+    let began = Instant::now();
     let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
-    let engine = Engine::start(options, clock, Arc::clone(&watch) as _, None).map_err(|e| failed(&e))?;
-    watch.wait(load(&engine, corpus, split).map_err(|e| failed(&e))?);
+    let engine = Engine::start(options, clock, Arc::new(Teller), None).map_err(|e| failed(&e))?;
+    engine.wait(0, load(&engine, corpus, split).map_err(|e| failed(&e))?);
     said(format!("segue has the other {} playlists", split.index.len()));
     let scores = ask(&engine, corpus, split).map_err(|e| failed(&e))?;
     said("segue is done".to_owned());

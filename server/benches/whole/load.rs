@@ -1,6 +1,6 @@
 //! Slices straight into the engine, beside reading and decoding them alone.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use segue_dataflow::edit::Edit;
@@ -16,36 +16,20 @@ const BATCH_ENTRIES: usize = 20_000;
 /// Threads that answer questions.
 pub const READERS: usize = 2;
 
-/// How far the engine is, for whoever waits.
-#[derive(Default)]
-pub struct Watch {
-    next: Mutex<u64>,
-    news: Condvar,
-}
+/// Ends the run if something is refused.
+struct Strict;
 
-impl Observer for Watch {
-    fn complete(&self, progress: &Progress) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) =
-            progress.next.first().copied().unwrap_or(0);
-        self.news.notify_all();
-    }
+impl Observer for Strict {
+    fn complete(&self, _progress: &Progress) {}
 
     fn refused(&self, seq: u64, detail: String) {
         panic!("event {seq}: {detail}");
     }
 }
 
-impl Watch {
-    pub fn wait(&self, next: u64) {
-        let reached = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.news.wait_while(reached, |reached| *reached < next));
-    }
-}
-
 /// An engine that has all of a corpus.
 pub struct Loaded {
     pub engine: Engine,
-    pub watch: Arc<Watch>,
     /// Position of the next event.
     pub next: u64,
 }
@@ -87,11 +71,10 @@ pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
     let began = Instant::now();
     let counts = corpus.read(|_| {});
     let alone = began.elapsed().as_secs_f64();
-    let watch = Arc::new(Watch::default());
-    let engine = start(Arc::clone(&watch) as _, Settings::default())?;
+    let engine = start(Arc::new(Strict), Settings::default())?;
     let began = Instant::now();
     let next = feed(corpus, &engine)?;
-    watch.wait(next);
+    engine.wait(0, next);
     let loaded = began.elapsed().as_secs_f64();
     table.row(
         "read and decode the slices alone",
@@ -100,5 +83,5 @@ pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
         &format!("{} playlists, {} entries, {} events", counts.playlists, corpus.entries, counts.events),
     );
     table.ratio("replay into the engine", loaded, alone, 2.0, |s| format!("{s:.1} s"));
-    Ok(Loaded { engine, watch, next })
+    Ok(Loaded { engine, next })
 }

@@ -2,7 +2,8 @@
 //!
 //! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
 //! answered by the engine and by static arrays ([`questions`], [`csr`]), and the graph is built and kept ([`graph`]); then the real server takes the same
-//! files and is watched from outside ([`server`], [`snapshots`], [`kafka`]). [`table`] makes a page of it.
+//! files and is watched from outside ([`server`], [`snapshots`], [`kafka`]). [`graph`] is what the graph costs.
+//! [`table`] makes a page of it.
 
 mod corpus;
 mod csr;

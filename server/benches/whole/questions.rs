@@ -194,7 +194,7 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
         let workers = (workers_s() - before) / began.elapsed().as_secs_f64();
         stop.store(true, Ordering::Relaxed);
         let fed = feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        loaded.watch.wait(loaded.next + fed);
+        loaded.engine.wait(0, loaded.next + fed);
         beside.map(|(ours, theirs)| (ours, theirs, workers))
     })?;
     let (ours, theirs, workers) = beside;
