@@ -5,7 +5,7 @@
 //! the shortest log; [`embedded`] is the one on disk; [`kafka`] is
 //! the one that others write to as well; [`faulty`] breaks any of them on purpose; and
 //! [`dead_letters`] is a log of the records that were no events. [`snapshot`] keeps copies of the state in an
-//! object store.
+//! object store. [`redis`] holds a copy of rows and charts for others to read.
 //!
 //! Everything blocks: callers bring their own threads. No clock is read: times are handed in.
 
@@ -16,5 +16,6 @@ pub mod faulty;
 pub mod kafka;
 pub mod log;
 pub mod memory;
+pub mod redis;
 pub mod snapshot;
 mod step;

@@ -38,6 +38,14 @@ impl Service {
         self.script(&["kill", self.name]);
     }
 
+    /// Sends its process this signal.
+    #[allow(dead_code, reason = "not every test stops it")]
+    pub fn signal(&self, name: &str) {
+        let pid = std::fs::read_to_string(self.folder.join(self.name).join("pid")).expect("it runs");
+        let pid = pid.split_whitespace().next().expect("a number");
+        assert!(Command::new("kill").args(["-s", name, pid]).status().expect("kill is there").success());
+    }
+
     /// An orderly end.
     #[allow(dead_code, reason = "not every test stops it")]
     pub fn stop(&self) {

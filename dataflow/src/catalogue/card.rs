@@ -147,6 +147,11 @@ impl Card {
         self.fields().by_age().into_iter().flatten().flat_map(|known| [known.artist, known.album]).flatten()
     }
 
+    /// The track's URI.
+    pub fn uri(&self, parties: &Parties) -> Box<str> {
+        parties.prefixes.unpack(self.fields().uri)
+    }
+
     /// The artist that is shown.
     pub fn artist(&self, parties: &Parties) -> Option<ArtistId> {
         let known = self.fields().by_age().into_iter().flatten();

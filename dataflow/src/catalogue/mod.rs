@@ -176,6 +176,11 @@ impl Cards {
         self.tracks.get(&track, epoch).map(|held| held.card.shown(&self.parties))
     }
 
+    /// The URI of the track, as-of `epoch`.
+    pub fn uri(&self, track: TrackId, epoch: u64) -> Option<Box<str>> {
+        self.tracks.get(&track, epoch).map(|held| held.card.uri(&self.parties))
+    }
+
     /// All that is kept of the track, as-of `epoch`.
     pub fn record(&self, track: TrackId, epoch: u64) -> Option<TrackRecord> {
         self.tracks.get(&track, epoch).map(|held| held.card.record(&self.parties))

@@ -5,6 +5,7 @@
 //! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow.
 
 mod pin;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::snapshot::{Restored, Share};
 use crate::views::popularity::Popularity;
 use crate::views::{Shared, Views};
 pub use pin::{Foreseen, Pin};
+pub use rows::RowsRead;
 
 /// What the workers of one process share.
 pub struct Board {

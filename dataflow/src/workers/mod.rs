@@ -15,8 +15,9 @@ use timely::communication::WorkerGuards;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
+use crate::ids::TrackId;
 use crate::neighbours::{GraphStep, Stats};
-use crate::query::{Answer, Board, Pin, Question};
+use crate::query::{Answer, Board, Pin, Question, RowsRead};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
 use crate::views::batch::merge_when_idle;
@@ -223,6 +224,18 @@ impl Engine {
     /// What the graph has done, and the epoch as-of which its rows are exact; 0 before the first step.
     pub fn graph(&self) -> (Arc<Stats>, u64) {
         (Arc::clone(&self.board.graph), self.board.graph_epoch())
+    }
+
+    /// Rows of the graph as-of its newest step, read on the calling thread: those of these tracks, with the URIs of
+    /// the tracks and of the first `limit` neighbours of each. None once the engine has stopped.
+    pub fn rows(&self, tracks: &[TrackId], limit: usize) -> Option<RowsRead> {
+        self.board.rows(tracks, limit)
+    }
+
+    /// All tracks that have a row as-of the newest step, those that most playlists hold first, ties by id. None once
+    /// the engine has stopped.
+    pub fn with_rows(&self) -> Option<Vec<TrackId>> {
+        self.board.with_rows()
     }
 
     /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the

@@ -12,7 +12,7 @@ use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::neighbours::{GraphStep, Row};
-use segue_dataflow::query::{Answer, Board, Body, NeighboursAnswer, Query, Question};
+use segue_dataflow::query::{Answer, Board, Body, NeighboursAnswer, Query, Question, RowsRead};
 use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::Restored;
 
@@ -69,6 +69,8 @@ impl Run<'_> {
         let (told, answered, epochs) = (Arc::clone(&steps), Arc::clone(&answers), self.epochs.to_vec());
         let shown = Arc::clone(&board);
         let reader = std::thread::spawn(move || read(&shown));
+        let shown = Arc::clone(&board);
+        let copier = std::thread::spawn(move || copy(&shown));
         // Every other time what workers send one another is bytes, as between processes.
         let communication = match seed % 2 {
             0 => timely::CommunicationConfig::Process(workers),
@@ -132,9 +134,10 @@ impl Run<'_> {
         let read = reader.join().expect("the reader does not panic");
         let every = read.len() / READ + 1;
         answers.extend(read.into_iter().step_by(every));
+        let copies = copier.join().expect("the copier does not panic");
         answers.sort_by_key(|(_, answer)| answer.as_of);
         let steps = std::mem::take(&mut *steps.lock().expect("no panic holds it"));
-        Told { steps, answers }
+        Told { steps, answers, copies }
     }
 }
 
@@ -143,6 +146,8 @@ struct Told {
     steps: Vec<GraphStep>,
     /// By epoch, whose neighbours were asked for.
     answers: Vec<(TrackId, Answer)>,
+    /// All rows, by the epochs that they were read as-of.
+    copies: BTreeMap<u64, RowsRead>,
 }
 
 fn neighbours_of(track: TrackId) -> Question {
@@ -153,6 +158,21 @@ fn neighbours_of(track: TrackId) -> Question {
 fn read(board: &Board) -> Vec<(TrackId, Answer)> {
     let tracks = (0..WORLD.tracks).map(|n| TrackId::of(&track(n))).cycle();
     tracks.map_while(|track| Some((track, board.answer(neighbours_of(track))?))).collect()
+}
+
+/// Copies all rows until the board is closed; of each step that lasts for so long, one copy is kept.
+fn copy(board: &Board) -> BTreeMap<u64, RowsRead> {
+    let mut copies = BTreeMap::new();
+    let mut look = || {
+        let before = board.rows(&[], LIMIT)?.epoch;
+        let copy = board.rows(&board.with_rows()?, LIMIT)?;
+        if copy.epoch == before {
+            copies.insert(before, copy);
+        }
+        Some(())
+    };
+    while look().is_some() {}
+    copies
 }
 
 fn shown(row: &Row) -> (u32, Vec<(TrackId, u32)>) {
@@ -210,6 +230,17 @@ impl Twins<'_> {
             }
         }
         assert!(answers.next().is_none(), "{}", self.at);
+        for (epoch, copy) in &told.copies {
+            let rows: Vec<_> =
+                copy.rows.iter().map(|(track, row)| (*track, row.as_deref().map(shown))).collect();
+            let expected = after.get(epoch).into_iter().flatten();
+            let mut expected: Vec<_> = expected.map(|(track, row)| (*track, Some(row.clone()))).collect();
+            let mut sorted = rows.clone();
+            expected.sort_unstable();
+            sorted.sort_unstable();
+            assert_eq!(sorted, expected, "{}, copy of step {epoch}", self.at);
+            assert!(copy.uris.iter().all(|(track, uri)| TrackId::of(uri) == *track), "{}", self.at);
+        }
         (self.plain(entries, &after), from_rows)
     }
 
@@ -263,8 +294,8 @@ fn seeds(ci: u64) -> std::ops::Range<u64> {
 }
 
 /// On so many workers, after what `before` has; gives the number of steps, of neighbours in them that were
-/// compared, and in answers.
-fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> [usize; 3] {
+/// compared, in answers, and of copies.
+fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> [usize; 4] {
     let (workers, rules) = ([1, 2, 4][seed as usize % 3], rules(seed));
     let restored = (begin > 0).then(|| before.restored(workers, begin));
     let run = Run { begin, epochs, workers, seed, rules, restored, in_one_go };
@@ -272,18 +303,19 @@ fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool
     let at = format!("seed {seed}, {workers} workers, {rules:?}");
     assert_eq!(told.steps.last().map(|step| step.epoch), Some(last), "{at}");
     let (neighbours, answered) = Twins { twin: before.clone(), begin, epochs, rules, at }.equal(&told);
-    [told.steps.len(), neighbours, answered]
+    [told.steps.len(), neighbours, answered, told.copies.len()]
 }
 
-fn sums(all: impl Iterator<Item = [usize; 3]>) -> [usize; 3] {
-    all.fold([0; 3], |sums, more| [0, 1, 2].map(|i| sums[i] + more[i]))
+fn sums(all: impl Iterator<Item = [usize; 4]>) -> [usize; 4] {
+    all.fold([0; 4], |sums, more| [0, 1, 2, 3].map(|i| sums[i] + more[i]))
 }
 
 #[test]
 fn rows_equal_their_twins_at_every_step() {
     let all = seeds(50).map(|seed| check(&Twin::default(), 0, &history(seed, WORLD), seed, false));
-    let [steps, compared, answered] = sums(all);
+    let [steps, compared, answered, copies] = sums(all);
     assert!(steps > 1_000 && compared > 10_000 && answered > 1_000, "{steps} {compared} {answered}");
+    assert!(copies > 100, "{copies}");
 }
 
 #[test]
@@ -295,14 +327,14 @@ fn rows_are_the_same_after_a_restart() {
         before.iter().flat_map(|epoch| &epoch.events).for_each(|event| twin.apply(event));
         check(&twin, before.len() as u64, after, seed, false)
     });
-    let [steps, compared, answered] = sums(all);
+    let [steps, compared, answered, _] = sums(all);
     assert!(steps > 500 && compared > 5_000 && answered > 500, "{steps} {compared} {answered}");
 }
 
 #[test]
 fn rows_are_the_same_after_catching_up_in_one_go() {
     let all = seeds(50).map(|seed| check(&Twin::default(), 0, &history(seed, WORLD), seed, true));
-    let [steps, compared, _] = sums(all);
+    let [steps, compared, ..] = sums(all);
     assert!(steps >= 50 && compared > 1_000, "{steps} {compared}");
 }
 
@@ -326,6 +358,6 @@ fn a_long_playlist_comes_and_goes() {
         epochs[27].events.push(delete("p:long"));
         check(&Twin::default(), 0, &epochs, seed, false)
     });
-    let [_, compared, _] = sums(all);
+    let [_, compared, ..] = sums(all);
     assert!(compared > 2_000, "{compared} neighbours");
 }
