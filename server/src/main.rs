@@ -1,5 +1,5 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`]), [`intake`] (how events get in), [`http`] (the
+//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`], [`feed`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod dead_letters;
 mod demo;
+mod feed;
 mod health;
 mod http;
 mod intake;
@@ -19,6 +20,7 @@ mod metrics;
 mod panics;
 mod prequential;
 mod pump;
+mod quiet;
 mod serve;
 mod service;
 mod snapshots;
@@ -38,6 +40,8 @@ use cli::{
 use config::Config;
 use demo::DemoArgs;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -201,7 +205,10 @@ fn logging(format: LogFormat) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Either fails only if a logger is there already, and then that one is used.
     let _ = match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => {
+            let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            builder.finish().with(quiet::Quiet).try_init()
+        }
+        LogFormat::Json => builder.json().finish().with(quiet::Quiet).try_init(),
     };
 }

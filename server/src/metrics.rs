@@ -40,6 +40,11 @@ const GRAPH_RECOUNTS: &str = "segue_graph_recounts_total";
 const GRAPH_VISITED: &str = "segue_graph_visited_entries_total";
 const GRAPH_BUSY: &str = "segue_graph_busy_seconds";
 const GRAPH_CHANGED: &str = "segue_graph_changed_rows_total";
+const CHANGES_READERS: &str = "segue_changes_readers";
+const CHANGES_MADE: &str = "segue_changes_events_total";
+const CHANGES_KEPT: &str = "segue_changes_buffer_bytes";
+const CHANGES_SENT: &str = "segue_changes_sent_events_total";
+const CHANGES_DROPPED: &str = "segue_changes_dropped_readers_total";
 const MEMORY: &str = "segue_resident_memory_bytes";
 
 /// Buckets of durations, in seconds.
@@ -92,6 +97,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(GRAPH_RECOUNTS, Unit::Count, "Rows that were counted anew");
     describe_counter!(GRAPH_VISITED, Unit::Count, "Entries that were visited to count rows anew");
     describe_gauge!(GRAPH_BUSY, Unit::Seconds, "Time that the workers have spent on the graph, by operator");
+    describe_gauge!(CHANGES_READERS, Unit::Count, "Readers of the change feed");
+    describe_gauge!(CHANGES_KEPT, Unit::Bytes, "Events that the change feed keeps");
+    describe_counter!(CHANGES_MADE, Unit::Count, "Events that were made for the change feed");
+    describe_counter!(
+        CHANGES_SENT,
+        Unit::Count,
+        "Events that readers of the change feed were sent, all together"
+    );
+    describe_counter!(CHANGES_DROPPED, Unit::Count, "Readers of the change feed that were let go, by reason");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
     Ok(handle)
 }
@@ -192,6 +206,31 @@ pub fn graph(stats: &Stats, epoch: u64, as_of: u64) {
         let busy = Duration::from_micros(us.load(Relaxed));
         gauge!(GRAPH_BUSY, "operator" => *operator).set(busy.as_secs_f64());
     }
+}
+
+/// There are so many readers of the change feed.
+pub fn changes_readers(readers: usize) {
+    gauge!(CHANGES_READERS).set(readers as f64);
+}
+
+/// So many events were made for the change feed.
+pub fn changes_made(events: usize) {
+    counter!(CHANGES_MADE).increment(events as u64);
+}
+
+/// The change feed keeps so many bytes of events.
+pub fn changes_kept(bytes: usize) {
+    gauge!(CHANGES_KEPT).set(bytes as f64);
+}
+
+/// A reader of the change feed was handed so many events.
+pub fn changes_sent(events: usize) {
+    counter!(CHANGES_SENT).increment(events as u64);
+}
+
+/// A reader of the change feed was let go.
+pub fn changes_dropped(reason: &'static str) {
+    counter!(CHANGES_DROPPED, "reason" => reason).increment(1);
 }
 
 /// From the kernel; none where it does not say.

@@ -169,6 +169,8 @@ impl Running {
             reason = self.service.health.failed() => Some(reason),
         };
         tracing::info!("stopping");
+        // Its readers would never end by themselves.
+        self.service.feed.close();
         self.stop.send_replace(true);
         // It fails only if it panicked, and then there is nothing left to drain.
         let _ = self.done.await;

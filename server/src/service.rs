@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::breaker::Breaker;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::feed::Feed;
 use crate::health::Health;
 use crate::letterbox::Letterbox;
 use crate::prequential::Prequential;
@@ -40,7 +41,10 @@ pub struct Service {
     pub dead_letters: Arc<DeadLetters>,
     /// How far the answers are.
     pub progress: watch::Receiver<Progress>,
-    engine: Arc<Engine>,
+    /// Answers questions.
+    pub engine: Arc<Engine>,
+    /// Tells what changes.
+    pub feed: Arc<Feed>,
     /// The log's end when the server started: until answers are there, nothing is answered.
     caught_up_at: Vec<u64>,
     /// What has gone wrong.
@@ -87,6 +91,7 @@ pub enum StartError {
 struct Watcher {
     progress: watch::Sender<Progress>,
     letterbox: Arc<Letterbox>,
+    feed: Arc<Feed>,
 }
 
 impl Observer for Watcher {
@@ -100,6 +105,7 @@ impl Observer for Watcher {
 
     fn graph(&self, step: GraphStep) {
         metrics::graph_changed(step.rows.len());
+        self.feed.step(step);
     }
 }
 
@@ -159,7 +165,9 @@ impl Service {
         let health = Arc::new(Health::default());
         let no_thread = |source| StartError::Folder { path: folder.clone(), source };
         let letterbox = Arc::new(Letterbox::open(&dead_letters, &log, &health).map_err(no_thread)?);
-        let observer = Arc::new(Watcher { progress: sender, letterbox: Arc::clone(&letterbox) });
+        let feed = Feed::new(config.changes);
+        let observer =
+            Watcher { progress: sender, letterbox: Arc::clone(&letterbox), feed: Arc::clone(&feed) };
         let options = Options {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
@@ -176,8 +184,9 @@ impl Service {
             None => None,
         };
         let (last, restored) = found.unzip();
-        let engine = Engine::start(options, Arc::new(now_ms), observer, restored);
+        let engine = Engine::start(options, Arc::new(now_ms), Arc::new(observer), restored);
         let engine = Arc::new(engine.map_err(StartError::Engine)?);
+        feed.start(&engine, &config).map_err(no_thread)?;
         let share = config.prequential.share;
         let prequential = Arc::new(Prequential::start(share, caught_up_at.clone()).map_err(no_thread)?);
         let pumps = Pumps {
@@ -213,6 +222,7 @@ impl Service {
             dead_letters,
             progress,
             engine,
+            feed,
             caught_up_at,
             health,
             letterbox,
@@ -277,10 +287,12 @@ impl Service {
     pub fn stop(&self) -> Result<(), String> {
         self.health.stopping();
         self.letterbox.hurry();
+        self.feed.close();
         self.commit(&mut Vec::new());
         self.keeper.iter().for_each(Keeper::close);
         self.log.close();
         let result = self.engine.stop();
+        self.feed.join();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
         drop(pumps.map(JoinHandle::join));
         self.prequential.close();

@@ -4,6 +4,7 @@
 //! have reached, with a *lease*: as long as it lasts, no worker forgets what that epoch needs. Such a read
 //! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow.
 
+mod look;
 mod pin;
 mod rows;
 
@@ -257,7 +258,7 @@ impl State {
 
 impl Lease<'_> {
     /// The epoch.
-    pub(crate) fn as_of(&self) -> u64 {
+    pub fn as_of(&self) -> u64 {
         self.as_of
     }
 
@@ -271,7 +272,8 @@ impl Lease<'_> {
         &self.views
     }
 
-    fn answer(&self, question: Question) -> Answer {
+    /// Answers a question as-of this epoch, on the calling thread.
+    pub fn answer(&self, question: Question) -> Answer {
         let start = Start { peers: 1, home: 0, settings: self.board.settings };
         let here = Here { start, views: &self.views, epoch: self.as_of };
         let mut plan = plan(question);

@@ -17,7 +17,7 @@ use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
 use crate::ids::TrackId;
 use crate::neighbours::{GraphStep, Stats};
-use crate::query::{Answer, Board, Pin, Question, RowsRead};
+use crate::query::{Answer, Board, Lease, Pin, Question, RowsRead};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
 use crate::views::batch::merge_when_idle;
@@ -219,6 +219,12 @@ impl Engine {
     /// after this call is not in it.
     pub fn pin(&self) -> Option<Pin> {
         self.board.pin()
+    }
+
+    /// The present, to be read on the calling thread; waits for the first epoch. None once the engine has stopped.
+    /// As long as it lives, nothing that it can read is forgotten.
+    pub fn lease(&self) -> Option<Lease<'_>> {
+        self.board.lease()
     }
 
     /// What the graph has done, and the epoch as-of which its rows are exact; 0 before the first step.

@@ -32,6 +32,8 @@ pub struct Config {
     pub prequential: Prequential,
     /// Copies of the state, to start from.
     pub snapshots: Snapshots,
+    /// The change feed.
+    pub changes: Changes,
     /// What is too much.
     pub limits: Limits,
     /// The log on Kafka; without brokers it is embedded.
@@ -99,6 +101,24 @@ pub struct Snapshots {
     pub retry: Every,
     /// Whether a warm image is written beside each Parquet file, which a restart reads instead if it fits.
     pub warm_image: bool,
+}
+
+/// The change feed, `GET /v1/changes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Changes {
+    /// Readers at one time.
+    pub readers: usize,
+    /// Events that are kept for readers who resume or are slow.
+    pub buffer_events: usize,
+    /// Bytes of them at the most.
+    pub buffer_bytes: usize,
+    /// How often the charts are looked at, in milliseconds.
+    pub charts_ms: u64,
+    /// A reader is told so often that it is still connected, in milliseconds, if there is nothing else to tell.
+    pub heartbeat_ms: u64,
+    /// So long after the last reader has left, in milliseconds, no more events are made, and those that are kept go.
+    pub idle_ms: u64,
 }
 
 /// A length of time.
@@ -200,6 +220,19 @@ impl Default for Snapshots {
     }
 }
 
+impl Default for Changes {
+    fn default() -> Self {
+        Changes {
+            readers: 64,
+            buffer_events: 1_000_000,
+            buffer_bytes: 128 << 20,
+            charts_ms: 1_000,
+            heartbeat_ms: 15_000,
+            idle_ms: 600_000,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -224,7 +257,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 22] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 28] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -243,6 +276,12 @@ impl Config {
             ("neighbours.grid_ms", self.neighbours.grid_ms, 1..=60_000),
             ("neighbours.burst", self.neighbours.burst.into(), 1_000..=10_000_000),
             ("trending.keep_days", self.trending.keep_days.into(), 2..=3_650),
+            ("changes.readers", self.changes.readers as u64, 1..=10_000),
+            ("changes.buffer_events", self.changes.buffer_events as u64, 1..=100_000_000),
+            ("changes.buffer_bytes", self.changes.buffer_bytes as u64, 1..=1 << 34),
+            ("changes.charts_ms", self.changes.charts_ms, 10..=3_600_000),
+            ("changes.heartbeat_ms", self.changes.heartbeat_ms, 100..=3_600_000),
+            ("changes.idle_ms", self.changes.idle_ms, 0..=86_400_000),
             ("limits.events", self.limits.events as u64, 1..=10_000_000),
             ("limits.body_ms", self.limits.body_ms, 1..=3_600_000),
             ("limits.appends", self.limits.appends as u64, 1..=512),

@@ -6,9 +6,20 @@ use serde_json::json;
 use super::problem::Problem;
 use super::seeds::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::{Context, Outcome, Query, ok, show};
+use crate::config::Config;
 
 /// Days of the window if the request does not say.
-const DAYS_DEFAULT: u64 = 7;
+const DAYS_DEFAULT: u16 = 7;
+
+/// Days of the window at the most: the one before it must be kept as well.
+fn days_max(config: &Config) -> u16 {
+    config.trending.keep_days / 2
+}
+
+/// Days of the window if nothing is said.
+pub fn days(config: &Config) -> u16 {
+    DAYS_DEFAULT.min(days_max(config))
+}
 
 /// The tracks that most playlists hold.
 pub async fn popular(context: &Context, query: &Query) -> Outcome {
@@ -25,9 +36,8 @@ pub async fn popular(context: &Context, query: &Query) -> Outcome {
 pub async fn trending(context: &Context, query: &Query) -> Outcome {
     query.only(&["days", "limit"])?;
     let limit = query.number("limit", LIMIT_DEFAULT, 1..=LIMIT_MAX)? as usize;
-    // The window before it must be kept as well.
-    let most = u64::from(context.service.config.trending.keep_days / 2);
-    let days = query.number("days", DAYS_DEFAULT.min(most), 1..=most)? as u16;
+    let config = &context.service.config;
+    let days = query.number("days", days(config).into(), 1..=days_max(config).into())? as u16;
     let answer = context.ask("trending", Question::Trending { days, limit }).await?;
     let Body::Trending(found) = answer.body else {
         return Err(Problem::later("no_answer", "the engine gave no chart"));

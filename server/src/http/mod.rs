@@ -4,7 +4,8 @@
 //! by [`nothing`]. So every error has the same shape and carries the request's id.
 
 mod body;
-mod charts;
+mod changes;
+pub mod charts;
 mod events;
 mod page;
 mod playlists;
@@ -12,12 +13,11 @@ mod problem;
 mod recommendations;
 mod schema;
 mod seeds;
-mod show;
+pub mod show;
 mod state;
 mod tokens;
 mod tracks;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -66,7 +66,16 @@ impl Context {
     }
 
     async fn reply(self, outcome: impl Future<Output = Outcome>) -> Reply {
-        let mut reply = outcome.await.unwrap_or_else(|problem| problem.respond(&self.request_id));
+        self.respond(outcome).await
+    }
+
+    /// A response, whatever its body is made of.
+    async fn respond<B: From<Bytes>>(
+        self,
+        outcome: impl Future<Output = Result<Response<B>, Problem>>,
+    ) -> Response<B> {
+        let mut reply =
+            outcome.await.unwrap_or_else(|problem| problem.respond(&self.request_id).map(B::from));
         metrics::replied(reply.status().as_u16());
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             reply.headers_mut().insert("x-request-id", id);
@@ -78,7 +87,20 @@ impl Context {
 /// All routes.
 pub fn routes(
     service: Arc<Service>,
-) -> impl Filter<Extract = (Reply,), Error = Infallible> + Clone + Send + Sync {
+) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + Send + Sync {
+    let context = context(Arc::clone(&service));
+    let changes = warp::path!("v1" / "changes").and(warp::get()).and(context).and(query());
+    changes
+        .and(warp::header::headers_cloned())
+        .then(|context: Context, query: Query, headers: HeaderMap| {
+            context.clone().respond(async move { changes::get(&context, &query, &headers).await })
+        })
+        .or(whole(service).map(|reply: Reply| reply.map(Into::into)))
+        .unify()
+}
+
+/// All routes whose answer is whole.
+fn whole(service: Arc<Service>) -> impl Filter<Extract = (Reply,), Error = Infallible> + Clone + Send + Sync {
     let context = context(service);
     let get = || warp::get().and(context.clone()).and(query());
     let post =
@@ -153,6 +175,7 @@ fn nothing(
                     ""
                     | "/page.css"
                     | "/page.js"
+                    | "/v1/changes"
                     | "/v1/events/schema"
                     | "/v1/charts/popular"
                     | "/v1/charts/trending"
@@ -188,7 +211,7 @@ fn context(
 
 /// The query string, as names and values. Unknown names are refused, so that a typo is not an answer to
 /// another question.
-pub struct Query(HashMap<String, String>);
+pub struct Query(Vec<(String, String)>);
 
 fn query() -> impl Filter<Extract = (Query,), Error = Infallible> + Clone + Send + Sync {
     let raw = warp::query::raw().or(warp::any().map(String::new)).unify();
@@ -204,6 +227,16 @@ fn query() -> impl Filter<Extract = (Query,), Error = Infallible> + Clone + Send
 }
 
 impl Query {
+    /// All values of a name, in their order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(there, _)| there == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The last value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).last()
+    }
+
     /// A whole number in a range, or its default.
     pub fn number(
         &self,
@@ -211,7 +244,7 @@ impl Query {
         default: u64,
         range: std::ops::RangeInclusive<u64>,
     ) -> Result<u64, Problem> {
-        let Some(text) = self.0.get(name) else { return Ok(default) };
+        let Some(text) = self.get(name) else { return Ok(default) };
         let refused = || {
             let detail =
                 format!("{name} is {text:?}, not a whole number from {} to {}", range.start(), range.end());
@@ -222,15 +255,15 @@ impl Query {
 
     /// True or false; false if nothing is said.
     pub fn flag(&self, name: &str) -> Result<bool, Problem> {
-        let Some(text) = self.0.get(name) else { return Ok(false) };
+        let Some(text) = self.get(name) else { return Ok(false) };
         let refused = || Problem::bad(&"wrong_type", name, format!("{name} is {text:?}, not true or false"));
         text.parse().map_err(|_| refused())
     }
 
     /// Refuses names other than these.
     pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
-        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => {
                 Err(Problem::bad(&"unknown_parameter", name, format!("parameter {name:?} is not known here")))
             }
             None => Ok(()),

@@ -6,6 +6,7 @@ mod away;
 mod breaker;
 #[path = "../../../connectors/tests/broker/mod.rs"]
 mod broker;
+mod changes;
 mod collisions;
 mod crashes;
 mod dead_letters;

@@ -9,7 +9,6 @@ use super::Board;
 use crate::ids::TrackId;
 use crate::neighbours::Row;
 use crate::query::LOCKED;
-use crate::views::parts::PARTS;
 
 /// Rows as-of one step of the graph.
 #[derive(Clone, Debug, Default)]
@@ -58,21 +57,10 @@ impl Board {
     /// the board is closed.
     pub fn with_rows(&self) -> Option<Vec<TrackId>> {
         let lease = self.lease()?;
-        let (views, epoch) = (lease.views(), lease.views().graph);
-        let mut found = Vec::new();
-        for books in &*views.books {
-            for part in 0..PARTS {
-                let rows = books.rows.read();
-                found.extend(rows.keys(part).copied().filter(|track| rows.get(track, epoch).is_some()));
-            }
-            let rows = books.rows.read();
-            found.extend(rows.changed_since(epoch).copied().filter(|track| rows.get(track, epoch).is_some()));
-        }
-        found.sort_unstable();
-        found.dedup();
+        let found: Vec<TrackId> = lease.rows().into_iter().map(|(track, _)| track).collect();
         let mut ranks = Vec::with_capacity(found.len());
         for some in found.chunks(LOCKED) {
-            let popularity = views.popularity.read();
+            let popularity = lease.views().popularity.read();
             ranks.extend(some.iter().map(|track| (Reverse(popularity.of(*track, lease.as_of())), *track)));
         }
         ranks.sort_unstable();

@@ -1,0 +1,31 @@
+//! Keeps out of the log what clients do all day: who leaves the change feed leaves in the middle of an answer, and warp
+//! calls that an error of the connection.
+
+use std::fmt::Debug;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// Passes everything on but that.
+pub struct Quiet;
+
+impl<S: Subscriber> Layer<S> for Quiet {
+    fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
+        let mut left = HasLeft(false);
+        if event.metadata().target().starts_with("warp::") {
+            event.record(&mut left);
+        }
+        !left.0
+    }
+}
+
+/// Whether hyper says that the other side has gone.
+struct HasLeft(bool);
+
+impl Visit for HasLeft {
+    fn record_debug(&mut self, _field: &Field, value: &dyn Debug) {
+        self.0 |= format!("{value:?}").contains("hyper::Error(IncompleteMessage)");
+    }
+}
