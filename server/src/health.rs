@@ -10,6 +10,7 @@ pub struct Health {
     degraded: Mutex<Option<String>>,
     waiting: Mutex<Option<String>>,
     snapshots: Mutex<Option<String>>,
+    redis: Mutex<Option<String>>,
     stopping: AtomicBool,
     news: tokio::sync::Notify,
 }
@@ -70,9 +71,15 @@ impl Health {
         *self.snapshots.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
+    /// Why the copy in Redis is not kept up; none if it is.
+    pub fn redis(&self, why: Option<String>) {
+        *self.redis.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
     /// What does not work but is not needed to answer, if so: by name, and why.
     pub fn spared(&self) -> Vec<(&'static str, String)> {
-        first(&self.snapshots).map(|why| ("snapshots", why)).into_iter().collect()
+        let spared = [("snapshots", &self.snapshots), ("redis", &self.redis)].into_iter();
+        spared.filter_map(|(name, place)| Some((name, first(place)?))).collect()
     }
 
     /// From here on, ends are no failures.

@@ -1,5 +1,5 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`], [`feed`]), [`intake`] (how events get in), [`http`] (the
+//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`], [`feed`], [`push`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod metrics;
 mod panics;
 mod prequential;
 mod pump;
+mod push;
 mod quiet;
 mod serve;
 mod service;

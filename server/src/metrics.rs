@@ -45,6 +45,19 @@ const CHANGES_MADE: &str = "segue_changes_events_total";
 const CHANGES_KEPT: &str = "segue_changes_buffer_bytes";
 const CHANGES_SENT: &str = "segue_changes_sent_events_total";
 const CHANGES_DROPPED: &str = "segue_changes_dropped_readers_total";
+const REDIS_ROWS: &str = "segue_redis_rows_total";
+const REDIS_OLDER: &str = "segue_redis_older_total";
+const REDIS_COMMANDS: &str = "segue_redis_commands_total";
+const REDIS_BYTES: &str = "segue_redis_bytes_total";
+const REDIS_DROPPED: &str = "segue_redis_dropped_total";
+const REDIS_FAILURES: &str = "segue_redis_failures_total";
+const REDIS_SWEEPS: &str = "segue_redis_sweeps_total";
+const REDIS_CONNECTED: &str = "segue_redis_connected";
+const REDIS_PENDING: &str = "segue_redis_pending_rows";
+const REDIS_KEYS: &str = "segue_redis_keys";
+const REDIS_HELD: &str = "segue_redis_held_bytes";
+const REDIS_LEFT_OUT: &str = "segue_redis_left_out_rows";
+const REDIS_EPOCH: &str = "segue_redis_epoch";
 const MEMORY: &str = "segue_resident_memory_bytes";
 
 /// Buckets of durations, in seconds.
@@ -106,6 +119,19 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Events that readers of the change feed were sent, all together"
     );
     describe_counter!(CHANGES_DROPPED, Unit::Count, "Readers of the change feed that were let go, by reason");
+    describe_counter!(REDIS_ROWS, Unit::Count, "Rows that were set in Redis, or deleted there");
+    describe_counter!(REDIS_OLDER, Unit::Count, "Values that were not set as there was a newer one");
+    describe_counter!(REDIS_COMMANDS, Unit::Count, "Commands sent to Redis");
+    describe_counter!(REDIS_BYTES, Unit::Bytes, "Bytes sent to Redis");
+    describe_counter!(REDIS_DROPPED, Unit::Count, "Changed rows that were forgotten as too many waited");
+    describe_counter!(REDIS_FAILURES, Unit::Count, "Times that Redis could not be reached, or refused");
+    describe_counter!(REDIS_SWEEPS, Unit::Count, "Times that all keys in Redis were looked after");
+    describe_gauge!(REDIS_CONNECTED, Unit::Count, "1 while Redis takes what it is sent");
+    describe_gauge!(REDIS_PENDING, Unit::Count, "Rows that wait to be set in Redis");
+    describe_gauge!(REDIS_KEYS, Unit::Count, "Keys in Redis");
+    describe_gauge!(REDIS_HELD, Unit::Bytes, "Keys and values in Redis");
+    describe_gauge!(REDIS_LEFT_OUT, Unit::Count, "Rows that have no key as there is no room");
+    describe_gauge!(REDIS_EPOCH, Unit::Milliseconds, "Epoch as-of which, or later, all keys in Redis are");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
     Ok(handle)
 }
@@ -231,6 +257,60 @@ pub fn changes_sent(events: usize) {
 /// A reader of the change feed was let go.
 pub fn changes_dropped(reason: &'static str) {
     counter!(CHANGES_DROPPED, "reason" => reason).increment(1);
+}
+
+/// What of the copy in Redis can be looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Redis {
+    /// Whether it takes what it is sent.
+    pub connected: bool,
+    /// Rows that wait.
+    pub pending: usize,
+    /// Keys there.
+    pub keys: usize,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// Rows without room.
+    pub left_out: usize,
+    /// As-of which, or later, all are; 0 if that is not known.
+    pub epoch: u64,
+}
+
+/// How the copy in Redis is.
+pub fn redis(now: &Redis) {
+    gauge!(REDIS_CONNECTED).set(f64::from(u8::from(now.connected)));
+    gauge!(REDIS_PENDING).set(now.pending as f64);
+    gauge!(REDIS_KEYS).set(now.keys as f64);
+    gauge!(REDIS_HELD).set(now.bytes as f64);
+    gauge!(REDIS_LEFT_OUT).set(now.left_out as f64);
+    gauge!(REDIS_EPOCH).set(now.epoch as f64);
+}
+
+/// Rows were set or deleted in Redis; `older` values were not.
+pub fn redis_set(rows: usize, older: usize) {
+    counter!(REDIS_ROWS).increment(rows as u64);
+    counter!(REDIS_OLDER).increment(older as u64);
+}
+
+/// Commands were sent to Redis.
+pub fn redis_sent(commands: u64, bytes: u64) {
+    counter!(REDIS_COMMANDS).increment(commands);
+    counter!(REDIS_BYTES).increment(bytes);
+}
+
+/// Changed rows were forgotten.
+pub fn redis_dropped(rows: usize) {
+    counter!(REDIS_DROPPED).increment(rows as u64);
+}
+
+/// Redis could not be reached, or refused.
+pub fn redis_failed() {
+    counter!(REDIS_FAILURES).increment(1);
+}
+
+/// All keys were looked after.
+pub fn redis_swept() {
+    counter!(REDIS_SWEEPS).increment(1);
 }
 
 /// From the kernel; none where it does not say.

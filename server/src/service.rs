@@ -25,8 +25,9 @@ use crate::health::Health;
 use crate::letterbox::Letterbox;
 use crate::prequential::Prequential;
 use crate::pump::Pumps;
+use crate::push::{self, Inbox, Push};
 use crate::snapshots::{self, Keeper, recovery};
-use crate::{dead_letters, metrics, pump};
+use crate::{dead_letters, http, metrics, pump};
 
 /// How old the newest epoch may become while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -54,6 +55,7 @@ pub struct Service {
     pub appends: Semaphore,
     /// Takes snapshots; none if none are wanted.
     pub keeper: Option<Keeper>,
+    push: Option<Push>,
     pumps: Mutex<Option<JoinHandle<()>>>,
     /// How well additions are foreseen.
     pub prequential: Arc<Prequential>,
@@ -92,6 +94,7 @@ struct Watcher {
     progress: watch::Sender<Progress>,
     letterbox: Arc<Letterbox>,
     feed: Arc<Feed>,
+    inbox: Option<Arc<Inbox>>,
 }
 
 impl Observer for Watcher {
@@ -105,6 +108,7 @@ impl Observer for Watcher {
 
     fn graph(&self, step: GraphStep) {
         metrics::graph_changed(step.rows.len());
+        self.inbox.iter().for_each(|inbox| inbox.step(&step));
         self.feed.step(step);
     }
 }
@@ -121,6 +125,12 @@ pub fn refused(
     let field = Some(field.to_owned()).filter(|field| !field.is_empty());
     let at_ms = i64::try_from(now_ms()).unwrap_or(i64::MAX);
     Refused { code, field, detail, origin, at_ms, key, payload }
+}
+
+/// Whether answers are as far as these offsets, by partition.
+pub fn reached(progress: &Progress, offsets: &[u64]) -> bool {
+    let next = |partition: usize| progress.next.get(partition).copied().unwrap_or(0);
+    progress.as_of > 0 && offsets.iter().enumerate().all(|(p, end)| next(p) >= *end)
 }
 
 /// Why there is no answer.
@@ -166,8 +176,14 @@ impl Service {
         let no_thread = |source| StartError::Folder { path: folder.clone(), source };
         let letterbox = Arc::new(Letterbox::open(&dead_letters, &log, &health).map_err(no_thread)?);
         let feed = Feed::new(config.changes);
-        let observer =
-            Watcher { progress: sender, letterbox: Arc::clone(&letterbox), feed: Arc::clone(&feed) };
+        let pushes = !config.redis.url.is_empty();
+        let inbox = pushes.then(|| Arc::new(Inbox::new(config.redis.waiting)));
+        let observer = Watcher {
+            progress: sender,
+            letterbox: Arc::clone(&letterbox),
+            feed: Arc::clone(&feed),
+            inbox: inbox.clone(),
+        };
         let options = Options {
             workers: config.dataflow.workers,
             epoch_gap: Duration::from_millis(config.dataflow.epoch_gap_ms),
@@ -215,6 +231,19 @@ impl Service {
             })
         });
         let keeper = keeper.transpose().map_err(no_thread)?;
+        let push = inbox.map(|inbox| {
+            Push::start(push::Parts {
+                settings: config.redis.clone(),
+                days: http::charts::days(&config),
+                inbox,
+                engine: Arc::clone(&engine),
+                health: Arc::clone(&health),
+                progress: progress.clone(),
+                caught_up_at: caught_up_at.clone(),
+                graph: config.neighbours.keep > 0,
+            })
+        });
+        let push = push.transpose().map_err(no_thread)?;
         let appends = Semaphore::new(config.limits.appends);
         Ok(Arc::new(Service {
             config,
@@ -228,6 +257,7 @@ impl Service {
             letterbox,
             appends,
             keeper,
+            push,
             pumps,
             prequential,
         }))
@@ -235,9 +265,7 @@ impl Service {
 
     /// Whether answers include all that was on the log at the start.
     pub fn is_caught_up(&self) -> bool {
-        let progress = self.progress.borrow();
-        let next = |partition: usize| progress.next.get(partition).copied().unwrap_or(0);
-        progress.as_of > 0 && self.caught_up_at.iter().enumerate().all(|(p, end)| next(p) >= *end)
+        reached(&self.progress.borrow(), &self.caught_up_at)
     }
 
     /// Asks as-of the present.
@@ -289,6 +317,7 @@ impl Service {
         self.letterbox.hurry();
         self.feed.close();
         self.commit(&mut Vec::new());
+        self.push.iter().for_each(Push::close);
         self.keeper.iter().for_each(Keeper::close);
         self.log.close();
         let result = self.engine.stop();

@@ -46,8 +46,7 @@ impl Redis {
         let all = self.ask(&["EVAL", ALL, "0", pattern]);
         let all: Vec<&str> =
             all.as_array().expect("a list").iter().map(|text| text.as_str().expect("text")).collect();
-        let pairs =
-            all.chunks(2).map(|pair| (pair[0].to_owned(), serde_json::from_str(pair[1]).expect("JSON")));
-        pairs.collect()
+        let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        all.chunks(2).map(|pair| (pair[0].to_owned(), value(pair[1]))).collect()
     }
 }

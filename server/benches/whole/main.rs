@@ -2,7 +2,7 @@
 //!
 //! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
 //! answered by the engine and by static arrays ([`questions`], [`csr`]), and the graph is built and kept ([`graph`]); then the real server takes the same
-//! files and is watched from outside ([`server`], [`snapshots`], [`kafka`]). [`graph`] is what the graph costs.
+//! files and is watched from outside ([`server`], [`snapshots`], [`kafka`], [`redis`]). [`graph`] is what the graph costs.
 //! [`table`] makes a page of it.
 
 mod corpus;
@@ -11,6 +11,7 @@ mod graph;
 mod kafka;
 mod load;
 mod questions;
+mod redis;
 mod server;
 #[path = "../../../connectors/tests/services/mod.rs"]
 mod services;
@@ -39,6 +40,8 @@ enum Part {
     Snapshots,
     /// The server behind Kafka.
     Kafka,
+    /// What the copy in Redis costs.
+    Redis,
 }
 
 /// Measures segue as a whole, beside its references.
@@ -51,7 +54,7 @@ struct Args {
     #[arg(long)]
     scratch: Option<PathBuf>,
     /// Only these.
-    #[arg(long, value_delimiter = ',', default_value = "engine,graph,server,snapshots,kafka")]
+    #[arg(long, value_delimiter = ',', default_value = "engine,graph,server,snapshots,kafka,redis")]
     only: Vec<Part>,
     /// Also write the page to this file.
     #[arg(long)]
@@ -91,6 +94,9 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted(Part::Kafka) {
             kafka::measure(&corpus, scratch.path(), &mut table)?;
+        }
+        if wanted(Part::Redis) {
+            redis::measure(&corpus, scratch.path(), &mut table)?;
         }
         corpus.remove()?;
     }

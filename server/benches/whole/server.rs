@@ -16,7 +16,8 @@ use crate::table::{Table, ms, quantile};
 
 const PATIENCE: Duration = Duration::from_secs(1_800);
 const EVENTS_PER_S: f64 = 2_000.0;
-const EVENTS: u64 = 40_000;
+/// Events of one measurement.
+pub const EVENTS: u64 = 40_000;
 /// One event in so many is waited for.
 const WATCHED: u64 = 10;
 /// Clients that post, so that none waits for another's fsync.
@@ -101,6 +102,19 @@ impl Server {
         Ok(processor_s(&std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?))
     }
 
+    /// The value of a metric without labels; 0 if there is none yet.
+    pub fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let metrics =
+            self.agent.get(format!("{}/metrics", self.admin)).call()?.body_mut().read_to_string()?;
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        Ok(metrics.lines().find_map(value).unwrap_or(0.0))
+    }
+
+    /// Sends it a corpus.
+    pub fn replay(&self, corpus: &Corpus) -> anyhow::Result<()> {
+        replay(corpus, &self.api, &[])
+    }
+
     /// Its resident memory.
     pub fn resident_bytes(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -124,7 +138,7 @@ pub fn processor_s(stat: &str) -> f64 {
 }
 
 /// Looks until there is something.
-fn patiently<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+pub fn patiently<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         if let Some(found) = look()? {
@@ -153,7 +167,7 @@ pub fn replay(corpus: &Corpus, to: &str, options: &[&str]) -> anyhow::Result<()>
 pub fn replayed(corpus: &Corpus, folder: &Path, table: &mut Table) -> anyhow::Result<Server> {
     let server = Server::start(folder, &[])?;
     let began = Instant::now();
-    replay(corpus, &server.api, &[])?;
+    server.replay(corpus)?;
     table.seconds("replay over HTTP, onto the log on disk, visible", began.elapsed().as_secs_f64());
     Ok(server)
 }
@@ -180,8 +194,55 @@ pub fn measure(corpus: &Corpus, server: Server, folder: &Path, table: &mut Table
     visible(corpus, &server, "event sent → visible, no fsync", 0.025, table)
 }
 
-/// Posts single events at the rate; of some, how long it takes from the moment they are due until the
-/// server says that answers include them.
+/// How soon events were visible.
+pub struct Seen {
+    /// Of some events, how long it took.
+    pub seconds: Vec<f64>,
+    /// How long all events took to come through, in seconds.
+    pub took: f64,
+    /// Share of a core that the server used meanwhile.
+    pub processor: f64,
+}
+
+impl Server {
+    /// Posts single events at the rate, after so many others; of some, how long it takes from the moment they are due
+    /// until the server says that answers include them.
+    pub fn seen(&self, corpus: &Corpus, after: u64) -> anyhow::Result<Seen> {
+        let events = Edits::new(SEED, corpus.playlists).skip(after as usize).take(EVENTS as usize);
+        let bodies: Vec<String> = events.map(|event| event.to_json()).collect();
+        let (next, seen) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        let (before, began) = (self.processor_s()?, Instant::now() + Duration::from_millis(100));
+        std::thread::scope(|scope| {
+            let client = || -> anyhow::Result<()> {
+                loop {
+                    let nth = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(body) = bodies.get(nth as usize) else { return Ok(()) };
+                    let due = began + Duration::from_secs_f64(nth as f64 / EVENTS_PER_S);
+                    until(due);
+                    let url = format!("{}/v1/events", self.api);
+                    let mut answer = self.agent.post(url).content_type("application/json").send(body)?;
+                    let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
+                    let token = answer["token"].as_str().context("a token")?;
+                    if nth.is_multiple_of(WATCHED) {
+                        let answer = self.json(&format!("/v1/tokens/{token}?wait_ms=30000"))?;
+                        anyhow::ensure!(answer["visible"] == true, "not visible: {answer}");
+                        seen.lock().map_err(|e| anyhow::anyhow!("{e}"))?.push(due.elapsed().as_secs_f64());
+                    }
+                }
+            };
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+            clients
+                .into_iter()
+                .try_for_each(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let took = began.elapsed().as_secs_f64();
+        let processor = (self.processor_s()? - before) / took;
+        let seconds = seen.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
+        Ok(Seen { seconds, took, processor })
+    }
+}
+
+/// Posts events, and says how soon they were visible.
 pub fn visible(
     corpus: &Corpus,
     server: &Server,
@@ -189,46 +250,17 @@ pub fn visible(
     seconds_max: f64,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let events = Edits::new(SEED, corpus.playlists).take(EVENTS as usize);
-    let bodies: Vec<String> = events.map(|event| event.to_json()).collect();
-    let (next, seen) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    let (before, began) = (server.processor_s()?, Instant::now() + Duration::from_millis(100));
-    std::thread::scope(|scope| {
-        let client = || -> anyhow::Result<()> {
-            loop {
-                let nth = next.fetch_add(1, Ordering::Relaxed);
-                let Some(body) = bodies.get(nth as usize) else { return Ok(()) };
-                let due = began + Duration::from_secs_f64(nth as f64 / EVENTS_PER_S);
-                until(due);
-                let url = format!("{}/v1/events", server.api);
-                let mut answer = server.agent.post(url).content_type("application/json").send(body)?;
-                let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
-                let token = answer["token"].as_str().context("a token")?;
-                if nth.is_multiple_of(WATCHED) {
-                    let answer = server.json(&format!("/v1/tokens/{token}?wait_ms=30000"))?;
-                    anyhow::ensure!(answer["visible"] == true, "not visible: {answer}");
-                    seen.lock().map_err(|e| anyhow::anyhow!("{e}"))?.push(due.elapsed().as_secs_f64());
-                }
-            }
-        };
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        clients
-            .into_iter()
-            .try_for_each(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })?;
-    let took = began.elapsed().as_secs_f64();
-    let processor = (server.processor_s()? - before) / took;
-    let seen = seen.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
+    let Seen { seconds, took, processor } = server.seen(corpus, 0)?;
     table.bound(
         &format!("{what}, p99 at {EVENTS_PER_S}/s over HTTP"),
-        quantile(&seen, 0.99),
+        quantile(&seconds, 0.99),
         seconds_max,
         ms,
     );
     table.note(&format!(
         "p50 {}, p90 {}; {:.0} events/s came through; {:.0} % of a core",
-        ms(quantile(&seen, 0.5)),
-        ms(quantile(&seen, 0.9)),
+        ms(quantile(&seconds, 0.5)),
+        ms(quantile(&seconds, 0.9)),
         EVENTS as f64 / took,
         processor * 100.0,
     ));

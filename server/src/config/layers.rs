@@ -131,6 +131,9 @@ fn flatten(prefix: &str, table: Table, values: &mut Vec<(String, Value)>) {
 
 /// A key's value as people may see it.
 pub fn shown(key: &str, value: &Value) -> Value {
+    if let ("redis.url", Value::String(url)) = (key, value) {
+        return Value::String(segue_connectors::redis::shown(url));
+    }
     let secret = is_any(key) && segue_connectors::kafka::is_secret(key);
     if secret { Value::String("***".to_owned()) } else { value.clone() }
 }
@@ -289,6 +292,12 @@ mod tests {
         assert!(curve.contains("key `recommend.power`: 20 is not in 0.1 to 10"), "{curve}");
         let curve = refused(&[("SEGUE__RECOMMEND__ARTIST", "some")]);
         assert!(curve.contains("\"some\" is neither a number nor points such as 1:0.3 5:0.5"), "{curve}");
+        let url = refused(&[("SEGUE__REDIS__URL", "http://me:secret@host")]);
+        assert!(url.contains("key `redis.url`: not an address") && !url.contains("secret"), "{url}");
+        assert_eq!(
+            shown("redis.url", &Value::String("redis://me:secret@host".into())).as_str(),
+            Some("redis://me:***@host")
+        );
         assert!(refused(&[("SEGUE__QQQ", "0")]).ends_with("unknown key `qqq`"));
     }
 }

@@ -34,6 +34,8 @@ pub struct Config {
     pub snapshots: Snapshots,
     /// The change feed.
     pub changes: Changes,
+    /// A copy of rows and charts in Redis.
+    pub redis: Redis,
     /// What is too much.
     pub limits: Limits,
     /// The log on Kafka; without brokers it is embedded.
@@ -119,6 +121,37 @@ pub struct Changes {
     pub heartbeat_ms: u64,
     /// So long after the last reader has left, in milliseconds, no more events are made, and those that are kept go.
     pub idle_ms: u64,
+}
+
+/// A copy of rows and charts in Redis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// Where it is: `redis://[user:password@]host[:port][/database]`, `rediss://…` with TLS, `unix:///socket`. If
+    /// empty, there is none.
+    pub url: String,
+    /// What all keys begin with. Only one server may push to it.
+    pub prefix: String,
+    /// A key that was not looked after for so long is gone. All are looked after three times in it.
+    pub expire: Every,
+    /// How long to wait for an answer.
+    pub timeout: Every,
+    /// Rows that are sent together.
+    pub batch: usize,
+    /// Rows a second at the most; a row that changes again while it waits is sent once.
+    pub rows_per_s: u32,
+    /// Changed rows that may wait; if there are more, the oldest are forgotten, and all keys are looked after.
+    pub waiting: usize,
+    /// Keys at the most, those of charts and state included. The tracks that most playlists hold get them.
+    pub max_keys: usize,
+    /// Bytes of keys and values at the most; Redis itself takes some hundred more for each key.
+    pub max_bytes: u64,
+    /// Neighbours of a row at the most.
+    pub neighbours: usize,
+    /// Tracks of a chart at the most.
+    pub chart: usize,
+    /// How often charts are looked at.
+    pub charts_every: Every,
 }
 
 /// A length of time.
@@ -233,6 +266,25 @@ impl Default for Changes {
     }
 }
 
+impl Default for Redis {
+    fn default() -> Self {
+        Redis {
+            url: String::new(),
+            prefix: "segue".to_owned(),
+            expire: Every(Duration::from_secs(3_600)),
+            timeout: Every(Duration::from_secs(1)),
+            batch: 128,
+            rows_per_s: 2_000,
+            waiting: 1_000_000,
+            max_keys: 1_000_000,
+            max_bytes: 1 << 30,
+            neighbours: 50,
+            chart: 100,
+            charts_every: Every(Duration::from_secs(5)),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -257,7 +309,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 28] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 35] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -282,11 +334,25 @@ impl Config {
             ("changes.charts_ms", self.changes.charts_ms, 10..=3_600_000),
             ("changes.heartbeat_ms", self.changes.heartbeat_ms, 100..=3_600_000),
             ("changes.idle_ms", self.changes.idle_ms, 0..=86_400_000),
+            ("redis.batch", self.redis.batch as u64, 1..=10_000),
+            ("redis.rows_per_s", self.redis.rows_per_s.into(), 1..=1_000_000),
+            ("redis.waiting", self.redis.waiting as u64, 1..=1 << 32),
+            ("redis.max_keys", self.redis.max_keys as u64, 4..=1 << 32),
+            ("redis.max_bytes", self.redis.max_bytes, 1 << 16..=1 << 50),
+            ("redis.neighbours", self.redis.neighbours as u64, 1..=1_000),
+            ("redis.chart", self.redis.chart as u64, 1..=1_000),
             ("limits.events", self.limits.events as u64, 1..=10_000_000),
             ("limits.body_ms", self.limits.body_ms, 1..=3_600_000),
             ("limits.appends", self.limits.appends as u64, 1..=512),
             ("limits.body_bytes", self.limits.body_bytes as u64, 1..=1 << 30),
         ];
+        if !self.redis.url.is_empty() {
+            segue_connectors::redis::check(&self.redis.url).map_err(|error| Error::Wrong {
+                origin: "configuration".into(),
+                key: "redis.url".into(),
+                detail: error.to_string(),
+            })?;
+        }
         match ranges.into_iter().find(|(_, value, range)| !range.contains(value)) {
             Some((key, value, range)) => Err(Error::Range { key: key.to_owned(), value, range }),
             None => Ok(()),

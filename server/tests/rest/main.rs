@@ -1,6 +1,9 @@
 //! HTTP to the real binary.
 #![allow(clippy::unwrap_used, reason = "clippy does not see helpers of tests as tests")]
-#![allow(clippy::duplicate_mod, reason = "broker and minio, of another crate, each bring their services")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "broker, minio and redis, of another crate, each bring their services"
+)]
 
 mod away;
 mod breaker;
@@ -23,6 +26,9 @@ mod minio;
 mod prequential;
 mod readme;
 mod real_data;
+mod redis;
+#[path = "../../../connectors/tests/redis/server.rs"]
+mod redis_server;
 mod routes;
 mod schema;
 mod snapshots;

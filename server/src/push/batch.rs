@@ -1,0 +1,89 @@
+//! Some rows, read as they are now and sent together.
+
+use std::time::Instant;
+
+use rustc_hash::FxHashSet;
+use segue_connectors::redis::layout::{Beside, Layout, Row, gone, json};
+use segue_connectors::redis::{Connection, Error, Write};
+use segue_dataflow::ids::TrackId;
+use segue_dataflow::query::RowsRead;
+
+use super::ledger::Ledger;
+use crate::metrics;
+
+/// What is to be done with each track.
+#[derive(Default)]
+pub struct Batch {
+    /// As-of.
+    epoch: u64,
+    /// Values to be set, with their tracks.
+    writes: Vec<(TrackId, Write)>,
+    /// Keys to be deleted, with their tracks.
+    deletes: Vec<(TrackId, String)>,
+    /// Tracks that have a neighbour without a URI: the answers are not as far as the graph, or farther.
+    pub later: FxHashSet<TrackId>,
+    /// Tracks without room.
+    pub left_out: Vec<TrackId>,
+}
+
+impl Batch {
+    /// From rows as they are, with so many neighbours at the most. Those of `unwanted` tracks are to go.
+    pub fn new(
+        read: &RowsRead,
+        limit: usize,
+        unwanted: &FxHashSet<TrackId>,
+        layout: &Layout,
+        ledger: &mut Ledger,
+    ) -> Self {
+        let mut batch = Batch { epoch: read.epoch, ..Batch::default() };
+        for (track, row) in &read.rows {
+            let held = ledger.get(*track).map(|held| layout.row(&held.uri));
+            match row {
+                Some(row) if !unwanted.contains(track) => {
+                    let shared = row.neighbours().take(limit);
+                    let beside =
+                        shared.map(|(other, shared)| Some(Beside { uri: read.uris.get(&other)?, shared }));
+                    let (Some(neighbours), Some(uri)) = (beside.collect(), read.uris.get(track)) else {
+                        batch.later.insert(*track);
+                        continue;
+                    };
+                    let value = json(&Row { epoch: read.epoch, sampled: row.sampled(), neighbours });
+                    let key = layout.row(uri);
+                    if ledger.intend(*track, uri, key.len() + value.len()) {
+                        batch.writes.push((*track, Write { key, value, epoch: read.epoch, gone: false }));
+                    } else {
+                        batch.left_out.push(*track);
+                        // Whoever was here before may have set it.
+                        batch.deletes.push((*track, key));
+                    }
+                }
+                Some(_) => batch.deletes.extend(held.map(|key| (*track, key))),
+                None => batch.writes.extend(held.map(|key| {
+                    let write = Write { key, value: gone(read.epoch), epoch: read.epoch, gone: true };
+                    (*track, write)
+                })),
+            }
+        }
+        batch
+    }
+
+    /// Sends it.
+    pub fn send(self, connection: &mut Connection, ledger: &mut Ledger) -> Result<(), Error> {
+        let (tracks, writes): (Vec<TrackId>, Vec<Write>) = self.writes.into_iter().unzip();
+        let won = connection.put(&writes)?;
+        let older = won.iter().filter(|won| !**won).count();
+        let until = Instant::now() + connection.gone_for();
+        for ((track, write), won) in tracks.into_iter().zip(&writes).zip(won) {
+            let bytes = write.key.len() + write.value.len();
+            match (write.gone, won) {
+                (false, won) => ledger.set(track, if won { write.epoch } else { 0 }, bytes),
+                (true, true) => ledger.leave(track, until, bytes),
+                (true, false) => ledger.remove(track),
+            }
+        }
+        connection.delete(self.deletes.iter().map(|(_, key)| &**key), self.epoch)?;
+        self.deletes.iter().for_each(|(track, _)| ledger.remove(*track));
+        metrics::redis_set(writes.len() - older + self.deletes.len(), older);
+        Ok(())
+    }
+}

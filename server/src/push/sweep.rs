@@ -1,0 +1,106 @@
+//! A sweep looks after all keys: those of rows that are gone go, the others are kept for longer, and those that are
+//! not there any more, or not as they were set, are set again.
+
+use rustc_hash::FxHashSet;
+use segue_connectors::redis::{Connection, Error};
+use segue_dataflow::ids::TrackId;
+
+use super::ledger::Ledger;
+
+/// Rows that are looked after together.
+const LOOKED: usize = 1_000;
+
+/// One at work.
+pub struct Sweep {
+    /// Tracks that have keys and are to have none, then those that are to have some.
+    tracks: Vec<TrackId>,
+    /// The latter: they had rows as-of the epoch.
+    wanted: FxHashSet<TrackId>,
+    /// As-of which no others had rows.
+    epoch: u64,
+    stage: Stage,
+    /// Whether what stands there is in doubt.
+    first: bool,
+}
+
+enum Stage {
+    /// Whatever stands there is looked at, from here on.
+    Keys(u64),
+    /// What is to stand there is looked at, from here on.
+    Rows(usize),
+}
+
+/// What came of a part of a sweep.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Tracks whose rows are to be set.
+    pub missing: Vec<TrackId>,
+    /// Commands that were sent.
+    pub commands: usize,
+    /// Whether that was all.
+    pub done: bool,
+}
+
+impl Sweep {
+    /// For these `wanted` tracks to have keys, as-of this epoch, and no others: those that are known to have some are
+    /// `gone`.
+    pub fn new(gone: Vec<TrackId>, wanted: Vec<TrackId>, epoch: u64, first: bool) -> Self {
+        let (mut tracks, known) = (gone, wanted.iter().copied().collect());
+        tracks.extend(wanted);
+        Sweep { tracks, wanted: known, epoch, stage: Stage::Keys(0), first }
+    }
+
+    /// Whether it comes before all else: there may be more than there is room for.
+    pub fn is_first(&self) -> bool {
+        self.first && matches!(self.stage, Stage::Keys(_))
+    }
+
+    /// Does a part of it; at most `most` rows are missing then.
+    pub fn go_on(
+        &mut self,
+        connection: &mut Connection,
+        ledger: &mut Ledger,
+        most: usize,
+    ) -> Result<Swept, Error> {
+        match self.stage {
+            Stage::Keys(from) => {
+                let (next, keys) = connection.scan(from)?;
+                let strange = |key: &&String| {
+                    let uri = connection.layout().track(key).unwrap_or_default();
+                    let track = TrackId::of(uri);
+                    match ledger.get(track) {
+                        Some(held) => *held.uri != *uri,
+                        None => !self.wanted.contains(&track),
+                    }
+                };
+                let strange: Vec<&String> = keys.iter().filter(strange).collect();
+                connection.delete(strange.iter().map(|key| key.as_str()), self.epoch)?;
+                self.stage = if next == 0 { Stage::Rows(0) } else { Stage::Keys(next) };
+                // A page is as much work as some rows.
+                Ok(Swept { commands: strange.len() + 10, ..Swept::default() })
+            }
+            Stage::Rows(from) => {
+                let some = &self.tracks[from..self.tracks.len().min(from + LOOKED.min(most))];
+                let of = |track: &TrackId| {
+                    ledger.get(*track).filter(|held| held.epoch > 0 && self.wanted.contains(track))
+                };
+                let (known, mut missing): (Vec<TrackId>, Vec<TrackId>) =
+                    some.iter().partition(|track| of(track).is_some());
+                let keys: Vec<(String, u64)> = known
+                    .iter()
+                    .filter_map(|track| {
+                        of(track).map(|held| (connection.layout().row(&held.uri), held.epoch))
+                    })
+                    .collect();
+                let kept = connection.touch(keys.iter().map(|(key, epoch)| (&**key, *epoch)))?;
+                for (track, _) in known.iter().zip(kept).filter(|(_, kept)| !*kept) {
+                    ledger.doubt(*track);
+                    missing.push(*track);
+                }
+                self.stage = Stage::Rows(from + some.len());
+                let done = from + some.len() == self.tracks.len();
+                Ok(Swept { missing, commands: known.len(), done })
+            }
+        }
+    }
+}
