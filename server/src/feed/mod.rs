@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::neighbours::GraphStep;
 use segue_dataflow::workers::Engine;
@@ -74,8 +74,11 @@ struct State {
     left: Option<Instant>,
     /// As of the newest event.
     charts: Arc<Charts>,
-    /// Tracks whose row was told without some that were not there.
-    retry: FxHashSet<TrackId>,
+    /// Tracks whose row was told without some that were not there, with the step that it was of: it is told again after
+    /// a later one.
+    retry: FxHashMap<TrackId, u64>,
+    /// Counts when a reader begins to be told all rows, and when it has been.
+    copies: u64,
 }
 
 /// Why nobody can read.
@@ -111,7 +114,8 @@ impl Feed {
             readers: 0,
             left: None,
             charts: Arc::default(),
-            retry: FxHashSet::default(),
+            retry: FxHashMap::default(),
+            copies: 0,
         };
         let instance = format!("{:x}", uuid::Uuid::now_v7().as_u64_pair().1);
         let (state, lost, news) = (Mutex::new(state), AtomicBool::new(false), watch::Sender::new(false));
@@ -207,6 +211,10 @@ impl Shared {
         self.lost.store(true, Ordering::SeqCst);
     }
 
+    fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
     fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::SeqCst)
     }
@@ -226,5 +234,60 @@ impl State {
     /// Whether somebody reads, or may still want to go on.
     fn is_wanted(&self, idle: Duration) -> bool {
         self.readers > 0 || self.left.is_some_and(|left| left.elapsed() < idle)
+    }
+
+    /// Takes the tracks whose row is to be told again after this step.
+    fn again(&mut self, step: u64) -> FxHashSet<TrackId> {
+        let due = self.retry.iter().filter(|(_, of)| **of < step).map(|(track, _)| *track).collect();
+        self.retry.retain(|_, of| *of >= step);
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Service;
+
+    /// The next text that has this in it.
+    async fn until(events: &mut tokio::sync::mpsc::Receiver<bytes::Bytes>, what: &str) -> String {
+        let next = async {
+            loop {
+                let text = events.recv().await.expect("it is not the end");
+                let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+                if text.contains(what) {
+                    return text;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), next).await.expect("it comes")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_be_told_lets_all_readers_go_and_in_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        let service = tokio::task::spawn_blocking(move || Service::start(config));
+        let service = service.await.expect("no panic").expect("it starts");
+        let read = |last: Option<&str>| service.feed.read(&service.engine, Filter::default(), last, true);
+        let mut events = read(None).expect("it is let in").start();
+        let progress = until(&mut events, "event: progress").await;
+        let id = progress.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id");
+        let mut again = read(Some(id)).expect("it is kept").start();
+
+        service.feed.shared.lose();
+        service.feed.said.try_send(Said::Look).expect("there is room");
+        for events in [&mut events, &mut again] {
+            assert!(until(events, "event: dropped").await.contains("\"code\":\"gap\""));
+            assert_eq!(events.recv().await, None);
+        }
+        assert_eq!(read(Some(id)).err(), Some(Refused::Gone(id.to_owned())));
+        until(&mut read(None).expect("it is let in").start(), "event: progress").await;
+
+        service.feed.close();
+        assert_eq!(read(None).err(), Some(Refused::Stopping));
+        let stopped = tokio::task::spawn_blocking(move || service.stop()).await.expect("no panic");
+        stopped.expect("no worker panics");
     }
 }

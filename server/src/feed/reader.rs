@@ -156,7 +156,7 @@ impl Reader {
             match self.next(position) {
                 Next::Chunk(chunk) => {
                     let (text, events) =
-                        chunk.text(position, self.has_nothing_of(&chunk), |part| self.wants(part, &chunk));
+                        chunk.text(position, self.wants_all(&chunk), |part| self.wants(part, &chunk));
                     position = chunk.end();
                     self.hand(text, position, to, news).await?;
                     metrics::changes_sent(events);
@@ -184,7 +184,7 @@ impl Reader {
     }
 
     /// Whether all of a chunk is wanted.
-    fn has_nothing_of(&self, chunk: &Chunk) -> bool {
+    fn wants_all(&self, chunk: &Chunk) -> bool {
         self.filter.is_all() && chunk.step > self.step && chunk.first >= self.charts
     }
 

@@ -25,12 +25,11 @@ struct Whole {
 
 impl Whole {
     fn read(lease: &Lease<'_>, filter: &Filter) -> Self {
-        let mut rows = if filter.tracks.is_empty() {
-            lease.rows()
-        } else {
-            filter.tracks.iter().filter_map(|track| Some((*track, lease.row(*track)?))).collect()
+        let rows = match filter.kind {
+            Some(Kind::Chart) => Vec::new(),
+            _ if filter.tracks.is_empty() => lease.rows(),
+            _ => filter.tracks.iter().filter_map(|track| Some((*track, lease.row(*track)?))).collect(),
         };
-        rows.retain(|(track, _)| filter.wants(Kind::Neighbours, *track));
         Whole { rows, at: as_of(lease.graph()) }
     }
 
@@ -81,6 +80,7 @@ pub async fn send(
     reader.hand(text, position, to, news).await?;
     metrics::changes_sent(events);
 
+    reader.shared.state(|state| state.copies += 1);
     let (engine, filter) = (Arc::clone(&reader.engine), reader.filter.clone());
     let begun = blocking(move || {
         let lease = engine.lease()?;
@@ -96,10 +96,11 @@ pub async fn send(
         });
         let (rest, (text, events, left_out)) = taken.await?;
         whole = rest;
-        reader.shared.state(|state| state.retry.extend(left_out));
+        reader.shared.state(|state| state.retry.extend(left_out.into_iter().map(|track| (track, step))));
         reader.hand(text.into(), position, to, news).await?;
         metrics::changes_sent(events);
     }
+    reader.shared.state(|state| state.copies += 1);
     Ok(())
 }
 

@@ -33,6 +33,8 @@ pub struct Writer {
     /// Days of the trending chart.
     days: u16,
     owners: FxHashMap<TrackId, Box<str>>,
+    /// Tracks that have a row but were gone when it was to be told, with the copies that were begun or done by then.
+    untold: FxHashMap<TrackId, u64>,
     charts: Arc<Charts>,
     charted: Option<Instant>,
     marks: Marks,
@@ -57,6 +59,7 @@ impl Writer {
             has_graph,
             days,
             owners: FxHashMap::default(),
+            untold: FxHashMap::default(),
             charts: Arc::default(),
             charted: None,
             marks: Marks::default(),
@@ -110,7 +113,9 @@ impl Writer {
         {
             draft = self.chart(draft)?;
         }
-        self.push(draft, Some(self.marks));
+        // With something missing, the next turn lets all go.
+        let marks = (!self.shared.has_lost()).then_some(self.marks);
+        self.push(draft, marks);
         Ok(())
     }
 
@@ -128,6 +133,7 @@ impl Writer {
         drop(lease);
         self.marks = marks;
         (self.owners, self.charts, self.charted) = (owners, charts, Some(Instant::now()));
+        self.untold.clear();
         let draft = self.draft(0);
         self.shared.state(|state| state.active = true);
         self.push(draft, Some(self.marks));
@@ -153,7 +159,7 @@ impl Writer {
     fn step(&mut self, step: &GraphStep) -> Result<Draft, Stopped> {
         let (at, epoch) = (as_of(step.epoch), step.epoch);
         let mut draft = self.draft(epoch);
-        let again = self.shared.state(|state| std::mem::take(&mut state.retry));
+        let again = self.shared.state(|state| state.again(epoch));
         let mut left_out = FxHashSet::default();
         let engine = Arc::clone(&self.engine);
         for rows in step.rows.chunks(ROWS) {
@@ -182,7 +188,7 @@ impl Writer {
                 }
             }
         }
-        self.shared.state(|state| state.retry.extend(left_out));
+        self.shared.state(|state| state.retry.extend(left_out.into_iter().map(|track| (track, epoch))));
         if epoch >= self.ahead {
             self.marks.graph = Some(epoch);
         }
@@ -209,12 +215,16 @@ impl Writer {
         }
         let teller = Teller { as_of: at, uri: |track| lease.uri(track) };
         let Some(owner) = self.owners.get(track).cloned().or_else(|| lease.uri(*track)) else {
-            // Told before, it can only be told to be gone by its name: let all begin anew.
-            if new.is_none() {
+            let copies = self.shared.state(|state| state.copies);
+            if new.is_some() {
+                self.untold.entry(*track).or_insert(copies);
+            } else if self.untold.remove(track) != Some(copies) {
+                // Somebody may know it, and can only be told by its name: let all begin anew.
                 self.shared.lose();
             }
             return new.is_none();
         };
+        self.untold.remove(track);
         let mut complete = true;
         draft.event(&self.shared.instance, Kind::Neighbours, *track, |text| {
             complete = match (old, new) {

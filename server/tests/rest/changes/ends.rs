@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::follower::{Copy, Follower};
-use super::{TIGHT, now, put, uri};
+use super::{TIGHT, delete, now, put, uri};
 use crate::harness::{Server, segue, until};
 
 /// Status and code of what is refused.
@@ -132,7 +132,7 @@ fn a_slow_reader_is_told_why_it_is_let_go_and_others_go_on() {
     let mut n = 0;
     until("it is let go", || {
         // Rows of all tracks come and go.
-        server.events(&json!([{"v": 1, "type": "playlist_deleted", "playlist": "p:c", "at": super::AT}]));
+        server.events(&json!([delete("c")]));
         server.events(&large(n));
         let through = now(&server);
         copy.follow(&mut steady, through);

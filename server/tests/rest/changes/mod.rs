@@ -3,7 +3,7 @@
 mod ends;
 mod follower;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,13 +34,17 @@ fn put(playlist: impl std::fmt::Display, tracks: impl Iterator<Item = u32>) -> V
     json!({"v": 1, "type": "playlist_put", "playlist": format!("p:{playlist}"), "tracks": tracks, "at": AT})
 }
 
+fn delete(playlist: impl std::fmt::Display) -> Value {
+    json!({"v": 1, "type": "playlist_deleted", "playlist": format!("p:{playlist}"), "at": AT})
+}
+
 /// A random edit of few playlists, low tracks more often.
 fn edit(rng: &mut ChaCha8Rng) -> Value {
     let playlist = rng.random_range(0..25);
     let track = |rng: &mut ChaCha8Rng| rng.random_range(0..TRACKS).min(rng.random_range(0..TRACKS));
     let one = |kind: &str, track: u32| json!({"v": 1, "type": kind, "playlist": format!("p:{playlist}"), "track": {"uri": uri(track)}, "at": AT});
     match rng.random_range(0..20) {
-        0 => json!({"v": 1, "type": "playlist_deleted", "playlist": format!("p:{playlist}"), "at": AT}),
+        0 => delete(playlist),
         1..5 => {
             let tracks: Vec<u32> = (0..rng.random_range(0..30)).map(|_| track(rng)).collect();
             put(playlist, tracks.into_iter())
@@ -111,26 +115,28 @@ fn what_was_told_is_the_graph_from_wherever_one_goes_on() {
         let query =
             few.iter().fold("?from=start&kind=neighbours".to_owned(), |all, track| all + "&track=" + track);
         let mut filtered = (Follower::open(&server, &query, None).expect("a reader"), Copy::default());
-        let (over, seed) = (AtomicBool::new(false), rng.next_u64());
-        let through = std::sync::OnceLock::new();
+        server.events(&json!([delete("all")]));
+        let seed = rng.next_u64();
+        let through = OnceLock::new();
         std::thread::scope(|scope| {
             let going = scope.spawn(|| {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                let connections = come_and_go(&server, &mut restless, &mut rng, || through.get().copied());
-                over.store(true, Ordering::SeqCst);
-                connections
+                come_and_go(&server, &mut restless, &mut rng, || through.get().copied())
             });
             for n in 0..120 {
-                let burst = phase % 3 == 1 && n == 60;
-                let edits: Vec<Value> = match burst {
-                    true => {
+                let edits: Vec<Value> = match (n, phase % 3) {
+                    // More than is followed one by one.
+                    (60, 1) => {
                         (0..40).map(|n| put(n, (0..TRACKS).filter(|track| (track + n) % 3 > 0))).collect()
                     }
-                    false => (0..rng.random_range(1..8)).map(|_| edit(&mut rng)).collect(),
+                    // Tracks that have a row and are gone before it can be told.
+                    (60 | 80, 2) => (30..40).map(|n| put(n, 100..130)).collect(),
+                    (61 | 81, 2) => (30..40).map(delete).collect(),
+                    _ => (0..rng.random_range(1..8)).map(|_| edit(&mut rng)).collect(),
                 };
                 let reply = server.post("/v1/events", "application/json", json!(edits).to_string());
                 assert_eq!(reply.status, 202, "{}", reply.body);
-                if burst || n % 10 == 0 {
+                if n % 10 == 5 {
                     server.visible(&reply);
                 }
             }
