@@ -46,6 +46,7 @@ const CHANGES_KEPT: &str = "segue_changes_buffer_bytes";
 const CHANGES_SENT: &str = "segue_changes_sent_events_total";
 const CHANGES_DROPPED: &str = "segue_changes_dropped_readers_total";
 const REDIS_ROWS: &str = "segue_redis_rows_total";
+const REDIS_SAME: &str = "segue_redis_same_total";
 const REDIS_OLDER: &str = "segue_redis_older_total";
 const REDIS_COMMANDS: &str = "segue_redis_commands_total";
 const REDIS_BYTES: &str = "segue_redis_bytes_total";
@@ -120,6 +121,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(CHANGES_DROPPED, Unit::Count, "Readers of the change feed that were let go, by reason");
     describe_counter!(REDIS_ROWS, Unit::Count, "Rows that were set in Redis, or deleted there");
+    describe_counter!(REDIS_SAME, Unit::Count, "Changed rows that stood in Redis as they are");
     describe_counter!(REDIS_OLDER, Unit::Count, "Values that were not set as there was a newer one");
     describe_counter!(REDIS_COMMANDS, Unit::Count, "Commands sent to Redis");
     describe_counter!(REDIS_BYTES, Unit::Bytes, "Bytes sent to Redis");
@@ -131,7 +133,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(REDIS_KEYS, Unit::Count, "Keys in Redis");
     describe_gauge!(REDIS_HELD, Unit::Bytes, "Keys and values in Redis");
     describe_gauge!(REDIS_LEFT_OUT, Unit::Count, "Rows that have no key as there is no room");
-    describe_gauge!(REDIS_EPOCH, Unit::Milliseconds, "Epoch as-of which, or later, all keys in Redis are");
+    describe_gauge!(REDIS_EPOCH, Unit::Milliseconds, "Epoch as-of which all keys in Redis are true");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of this process");
     Ok(handle)
 }
@@ -272,7 +274,7 @@ pub struct Redis {
     pub bytes: u64,
     /// Rows without room.
     pub left_out: usize,
-    /// As-of which, or later, all are; 0 if that is not known.
+    /// As-of which all are true; 0 if that is not known.
     pub epoch: u64,
 }
 
@@ -286,8 +288,9 @@ pub fn redis(now: &Redis) {
     gauge!(REDIS_EPOCH).set(now.epoch as f64);
 }
 
-/// Rows were set or deleted in Redis; `older` values were not.
-pub fn redis_set(rows: usize, older: usize) {
+/// Rows were set or deleted in Redis; `older` values were not, and others were the `same` already.
+pub fn redis_set(rows: usize, older: usize, same: usize) {
+    counter!(REDIS_SAME).increment(same as u64);
     counter!(REDIS_ROWS).increment(rows as u64);
     counter!(REDIS_OLDER).increment(older as u64);
 }

@@ -118,7 +118,7 @@ impl Connection {
         self.yes("deleting values", &commands)
     }
 
-    /// Says that all keys are as-of `epoch` or later; false if the key for that was not there: then others may have
+    /// Says that all keys are true as-of `epoch`; false if the key for that was not there: then others may have
     /// been lost with it. From now on it is there.
     ///
     /// # Errors

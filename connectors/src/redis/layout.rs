@@ -33,11 +33,9 @@ pub struct Beside<'a> {
     pub shared: u32,
 }
 
-/// `{"epoch":…,"sampled":…,"neighbours":[{"uri":…,"shared":…}]}`
+/// `{"sampled":…,"neighbours":[{"uri":…,"shared":…}]}`, to be [dated].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row<'a> {
-    /// As-of.
-    pub epoch: u64,
     /// How many playlists were counted; 0 of a row that is gone.
     pub sampled: u32,
     /// Most shared first.
@@ -99,7 +97,7 @@ pub fn json(value: &impl Serialize) -> String {
 
 /// What a row that is gone leaves for a while, so that a write from before it finds something newer.
 pub fn gone(epoch: u64) -> String {
-    json(&Row { epoch, sampled: 0, neighbours: Vec::new() })
+    dated(epoch, &json(&Row { sampled: 0, neighbours: Vec::new() }))
 }
 
 /// What the key of the state has.
@@ -123,7 +121,7 @@ mod tests {
         assert_eq!(Layout::new("a*[b]").rows(), "a\\*\\[b\\]:v1:neighbours:*");
 
         let neighbours = vec![Beside { uri: "t:\"ü\"", shared: 65 }, Beside { uri: "t:2", shared: 2 }];
-        let row = json(&Row { epoch: 1_700_000_000_123, sampled: 74, neighbours });
+        let row = dated(1_700_000_000_123, &json(&Row { sampled: 74, neighbours }));
         let expected = r#"{"epoch":1700000000123,"sampled":74,"neighbours":[{"uri":"t:\"ü\"","shared":65},{"uri":"t:2","shared":2}]}"#;
         assert_eq!(row, expected);
         assert_eq!(gone(7), r#"{"epoch":7,"sampled":0,"neighbours":[]}"#);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use segue_connectors::redis::layout::{Beside, Row, gone, json};
+use segue_connectors::redis::layout::{Beside, Row, dated, gone, json};
 use segue_connectors::redis::{Connection, Error, Settings, Write};
 use serde_json::json;
 use server::Redis;
@@ -28,7 +28,7 @@ fn open(redis: &Redis) -> Connection {
 /// That a track has a row.
 fn row(connection: &Connection, track: &str, epoch: u64) -> Write {
     let neighbours = vec![Beside { uri: "t:other", shared: 2 }];
-    let value = json(&Row { epoch, sampled: 2, neighbours });
+    let value = dated(epoch, &json(&Row { sampled: 2, neighbours }));
     Write { key: connection.layout().row(track), value, epoch, gone: false }
 }
 

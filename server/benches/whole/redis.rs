@@ -16,6 +16,7 @@ const ROUNDS: u64 = 3;
 struct Counted {
     changed: f64,
     rows: f64,
+    same: f64,
     commands: f64,
     bytes: f64,
 }
@@ -25,6 +26,7 @@ impl Counted {
         Ok(Counted {
             changed: server.metric("segue_graph_changed_rows_total")?,
             rows: server.metric("segue_redis_rows_total")?,
+            same: server.metric("segue_redis_same_total")?,
             commands: server.metric("segue_redis_commands_total")?,
             bytes: server.metric("segue_redis_bytes_total")?,
         })
@@ -88,8 +90,9 @@ fn costs(before: Counted, now: Counted, seen: &Seen, lag_ms: f64, table: &mut Ta
     let what = "rows that change at 2,000 events/s, a second";
     table.row(what, format!("{:.0}", rate(|all| all.changed)), "", "");
     table.note(&format!(
-        "to Redis {:.0} rows, {:.0} commands, {:.1} MB a second; keys behind rows by {lag_ms:.0} ms at the end",
+        "to Redis {:.0} rows, {:.0} more were the same there, {:.0} commands, {:.1} MB a second; keys behind rows by {lag_ms:.0} ms at the end",
         rate(|all| all.rows),
+        rate(|all| all.same),
         rate(|all| all.commands),
         rate(|all| all.bytes) / 1e6,
     ));

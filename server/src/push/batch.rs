@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use rustc_hash::FxHashSet;
-use segue_connectors::redis::layout::{Beside, Layout, Row, gone, json};
+use segue_connectors::redis::layout::{Beside, Layout, Row, dated, gone, json};
 use segue_connectors::redis::{Connection, Error, Write};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::RowsRead;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::ledger::Ledger;
 use crate::metrics;
@@ -16,14 +17,16 @@ use crate::metrics;
 pub struct Batch {
     /// As-of.
     epoch: u64,
-    /// Values to be set, with their tracks.
-    writes: Vec<(TrackId, Write)>,
+    /// Values to be set, with their tracks and hashes.
+    writes: Vec<((TrackId, u64), Write)>,
     /// Keys to be deleted, with their tracks.
     deletes: Vec<(TrackId, String)>,
     /// Tracks that have a neighbour without a URI: the answers are not as far as the graph, or farther.
     pub later: FxHashSet<TrackId>,
     /// Tracks without room.
     pub left_out: Vec<TrackId>,
+    /// How many rows stand there as they are.
+    same: usize,
 }
 
 impl Batch {
@@ -47,10 +50,16 @@ impl Batch {
                         batch.later.insert(*track);
                         continue;
                     };
-                    let value = json(&Row { epoch: read.epoch, sampled: row.sampled(), neighbours });
-                    let key = layout.row(uri);
+                    let body = json(&Row { sampled: row.sampled(), neighbours });
+                    let hash = xxh3_64(body.as_bytes());
+                    if ledger.is(*track, hash) {
+                        batch.same += 1;
+                        continue;
+                    }
+                    let (key, value) = (layout.row(uri), dated(read.epoch, &body));
                     if ledger.intend(*track, uri, key.len() + value.len()) {
-                        batch.writes.push((*track, Write { key, value, epoch: read.epoch, gone: false }));
+                        let write = Write { key, value, epoch: read.epoch, gone: false };
+                        batch.writes.push(((*track, hash), write));
                     } else {
                         batch.left_out.push(*track);
                         // Whoever was here before may have set it.
@@ -60,30 +69,35 @@ impl Batch {
                 Some(_) => batch.deletes.extend(held.map(|key| (*track, key))),
                 None => batch.writes.extend(held.map(|key| {
                     let write = Write { key, value: gone(read.epoch), epoch: read.epoch, gone: true };
-                    (*track, write)
+                    ((*track, 0), write)
                 })),
             }
         }
         batch
     }
 
+    /// How many commands it is, and how many rows it has left as they stand.
+    pub fn size(&self) -> (usize, usize) {
+        (self.writes.len() + self.deletes.len(), self.same)
+    }
+
     /// Sends it.
     pub fn send(self, connection: &mut Connection, ledger: &mut Ledger) -> Result<(), Error> {
-        let (tracks, writes): (Vec<TrackId>, Vec<Write>) = self.writes.into_iter().unzip();
+        let (tracks, writes): (Vec<(TrackId, u64)>, Vec<Write>) = self.writes.into_iter().unzip();
         let won = connection.put(&writes)?;
         let older = won.iter().filter(|won| !**won).count();
         let until = Instant::now() + connection.gone_for();
-        for ((track, write), won) in tracks.into_iter().zip(&writes).zip(won) {
+        for (((track, hash), write), won) in tracks.into_iter().zip(&writes).zip(won) {
             let bytes = write.key.len() + write.value.len();
             match (write.gone, won) {
-                (false, won) => ledger.set(track, if won { write.epoch } else { 0 }, bytes),
+                (false, won) => ledger.set(track, if won { write.epoch } else { 0 }, hash, bytes),
                 (true, true) => ledger.leave(track, until, bytes),
                 (true, false) => ledger.remove(track),
             }
         }
         connection.delete(self.deletes.iter().map(|(_, key)| &**key), self.epoch)?;
         self.deletes.iter().for_each(|(track, _)| ledger.remove(*track));
-        metrics::redis_set(writes.len() - older + self.deletes.len(), older);
+        metrics::redis_set(writes.len() - older + self.deletes.len(), older, self.same);
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ impl Charts {
             let won = connection.put(std::slice::from_ref(&write))?;
             // A newer one than ours is left alone, and ours is sent again later.
             self.sent[number] = if won == [true] { body } else { String::new() };
-            metrics::redis_set(0, won.iter().filter(|won| !**won).count());
+            metrics::redis_set(0, won.iter().filter(|won| !**won).count(), 0);
         }
         next.clone_into(&mut self.next);
         Ok(())

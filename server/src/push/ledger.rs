@@ -19,6 +19,8 @@ pub struct Held {
     pub uri: Box<str>,
     /// The epoch that its value has; 0 if that is not known.
     pub epoch: u64,
+    /// Of its value but for the epoch.
+    pub hash: u64,
     /// Of key and value.
     bytes: usize,
 }
@@ -64,17 +66,22 @@ impl Ledger {
             // Until it is known to be set, either may stand there.
             let larger = bytes.max(there);
             self.bytes += larger - there;
-            self.rows.insert(track, Held { uri: uri.into(), epoch: 0, bytes: larger });
+            self.rows.insert(track, Held { uri: uri.into(), epoch: 0, hash: 0, bytes: larger });
         }
         fits
     }
 
-    /// A row was set, with so many bytes; or there was a newer one, if `epoch` is 0.
-    pub fn set(&mut self, track: TrackId, epoch: u64, bytes: usize) {
+    /// A row was set, with so many bytes and this hash; or there was a newer one, if `epoch` is 0.
+    pub fn set(&mut self, track: TrackId, epoch: u64, hash: u64, bytes: usize) {
         if let Some(held) = self.rows.get_mut(&track) {
             self.bytes = self.bytes - held.bytes + bytes;
-            (held.epoch, held.bytes) = (epoch, bytes);
+            (held.epoch, held.hash, held.bytes) = (epoch, hash, bytes);
         }
+    }
+
+    /// Whether what stands there of a track has this hash, as far as is known.
+    pub fn is(&self, track: TrackId, hash: u64) -> bool {
+        self.get(track).is_some_and(|held| held.epoch > 0 && held.hash == hash)
     }
 
     /// What stands there of a track is not known any more.
@@ -159,7 +166,8 @@ mod tests {
         // One that shrinks may stand there as it was until it is known to be set.
         assert!(ledger.intend(tracks[0], "a", 10));
         assert_eq!((ledger.bytes(), ledger.get(tracks[0]).map(|held| held.epoch)), (100, Some(0)));
-        ledger.set(tracks[0], 7, 10);
+        ledger.set(tracks[0], 7, 70, 10);
+        assert!(ledger.is(tracks[0], 70) && !ledger.is(tracks[0], 71) && !ledger.is(tracks[1], 0));
         assert_eq!((ledger.bytes(), ledger.get(tracks[0]).map(|held| held.epoch)), (80, Some(7)));
         assert!(ledger.other(0, 30) && !ledger.other(1, 1));
         let now = Instant::now();

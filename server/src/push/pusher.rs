@@ -23,7 +23,7 @@ const WAIT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)]
 const BEAT: Duration = Duration::from_secs(1);
 /// How often to see whether the engine has caught up.
 const POLL: Duration = Duration::from_millis(50);
-/// So many keys are looked after in the time of one row that is set.
+/// So many are looked after in the time of one row that is set.
 const LIGHT: usize = 10;
 /// In the time that a key lasts, all are looked after so often.
 const SWEEPS: u32 = 3;
@@ -270,7 +270,7 @@ impl Pusher {
         Ok(commands as f64 / LIGHT as f64)
     }
 
-    /// Pushes the rows that wait longest; gives how many.
+    /// Pushes the rows that wait longest; gives how many rows that was worth.
     fn push(&mut self, connection: &mut Connection) -> Result<f64, Error> {
         let settings = &self.parts.settings;
         let taken = self.pending.take(settings.batch);
@@ -279,19 +279,19 @@ impl Pusher {
         let (unwanted, layout) = (&self.unwanted, connection.layout().clone());
         let mut batch = Batch::new(&read, settings.neighbours, unwanted, &layout, &mut self.ledger);
         let (later, left_out) = (std::mem::take(&mut batch.later), std::mem::take(&mut batch.left_out));
+        let (commands, same) = batch.size();
         let sent = batch.send(connection, &mut self.ledger);
         if let Err(error) = sent {
             self.pending.put_back(taken.into_iter());
             return Err(error);
         }
         self.unwanted.extend(left_out);
-        let rows = taken.len() as f64;
         self.later.extend(taken.into_iter().filter(|waiting| later.contains(&waiting.track)));
         self.works();
-        Ok(rows)
+        Ok(commands as f64 + same as f64 / LIGHT as f64)
     }
 
-    /// The epoch as-of which, or later, all keys are; 0 if that is not known.
+    /// The epoch as-of which all keys are true; 0 if that is not known.
     fn epoch(&self) -> u64 {
         let filled = self.filled.is_some_and(|mark| self.pending.passed() >= mark) && self.later.is_empty();
         let first = || self.pending.first().map_or(self.through, |waiting| waiting.through);
