@@ -190,3 +190,17 @@ fn who_leaves_is_no_error() {
     assert_eq!(server.stop(), Some(0));
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "");
 }
+
+#[test]
+fn while_nothing_changes_readers_are_told_that_they_are_connected() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("SEGUE__NEIGHBOURS__KEEP", "0"),
+        ("SEGUE__CHANGES__CHARTS_MS", "3600000"),
+        ("SEGUE__CHANGES__HEARTBEAT_MS", "100"),
+    ];
+    let server = Server::start_with(folder.path(), &variables);
+    let mut follower = Follower::open(&server, "", None).expect("a reader");
+    assert_eq!(follower.next().expect("an event").name, "progress");
+    assert_eq!([0; 4].map(|_| follower.line()), [":\n", "\n", ":\n", "\n"]);
+}

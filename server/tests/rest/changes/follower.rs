@@ -41,6 +41,13 @@ impl Follower {
         Ok(Follower(BufReader::new(body.into_reader())))
     }
 
+    /// The next line as it is.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line");
+        line
+    }
+
     /// Waits for an event; none at the end.
     pub fn next(&mut self) -> Option<Event> {
         let (mut id, mut name, mut data) = (None, None, None);
