@@ -68,7 +68,7 @@ impl Pending {
 
     /// How many more may wait.
     pub fn room(&self) -> usize {
-        self.most - self.queue.len()
+        self.most.saturating_sub(self.queue.len())
     }
 
     /// How many wait.
@@ -110,6 +110,7 @@ mod tests {
         pending.put_back([waiting(1, 10), waiting(2, 10)].into_iter());
         assert_eq!((pending.first(), pending.len()), (Some(waiting(2, 10)), 3));
         assert_eq!((pending.added(), pending.passed()), (4, 1));
+        assert_eq!(pending.room(), 0);
         assert!(!pending.add(waiting(4, 40)));
         assert_eq!(pending.take(9), [waiting(3, 20), waiting(1, 30), waiting(4, 40)]);
         assert_eq!((pending.first(), pending.passed()), (None, 5));

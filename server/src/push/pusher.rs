@@ -1,4 +1,6 @@
-//! The thread: takes what it is told, and as long as Redis takes it, pushes what waits, a part at a time.
+//! The thread: takes what it is told, and as long as Redis takes it, does a part of the work at a time ([`work`]).
+
+mod work;
 
 use std::time::{Duration, Instant};
 
@@ -8,25 +10,18 @@ use segue_connectors::redis::{Connection, Error, Settings as Target};
 use segue_dataflow::ids::TrackId;
 
 use super::Parts;
-use super::batch::Batch;
 use super::charts::Charts;
 use super::inbox::Told;
 use super::ledger::{Ledger, STATE};
 use super::pending::{Pending, Waiting};
-use super::sweep::{Sweep, Swept};
+use super::sweep::Sweep;
 use crate::metrics;
 use crate::service::reached;
 
 /// How long to wait after a failure, at first and at the most: twice as long each time.
 const WAIT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
-/// How often to see whether the key of the state is there.
-const BEAT: Duration = Duration::from_secs(1);
 /// How often to see whether the engine has caught up.
 const POLL: Duration = Duration::from_millis(50);
-/// So many are looked after in the time of one row that is set.
-const LIGHT: usize = 10;
-/// In the time that a key lasts, all are looked after so often.
-const SWEEPS: u32 = 3;
 
 /// See the module.
 pub struct Pusher {
@@ -206,96 +201,6 @@ impl Pusher {
         metrics::redis_sent(commands - before.0, bytes - before.1);
         self.connection = done.is_ok().then_some(connection);
         done
-    }
-
-    /// Does what is due, and one part of the work that waits.
-    fn work_on(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let now = Instant::now();
-        self.ledger.forget_gone(now);
-        if now >= self.due.beat {
-            if !connection.beat(self.epoch())? {
-                self.doubt();
-            }
-            self.pending.put_back(std::mem::take(&mut self.later).into_iter());
-            self.due.beat = now + BEAT;
-        }
-        if now >= self.due.charts {
-            let next = self.parts.progress.borrow().next.clone();
-            let settings = &self.parts.settings;
-            let from = (&*self.parts.engine, self.parts.days, settings.chart);
-            self.charts.send(&next, from, connection, &mut self.ledger)?;
-            self.due.charts = now + settings.charts_every.0;
-        }
-        if self.owed || self.sweep.is_none() && now >= self.due.sweep {
-            self.plan();
-        }
-        if now < self.due.work {
-            return Ok(());
-        }
-        let turn = self.pending.len() == 0 || self.pending.room() > 0 && !self.swept;
-        let sweeps = self.sweep.as_ref().is_some_and(|sweep| sweep.is_first() || turn);
-        let rows = if sweeps { self.sweep(connection)? } else { self.push(connection)? };
-        self.swept = sweeps;
-        self.due.work = now + Duration::from_secs_f64(rows / f64::from(self.parts.settings.rows_per_s));
-        Ok(())
-    }
-
-    /// Begins a sweep: which tracks are to have keys.
-    fn plan(&mut self) {
-        let (first, engine) = (std::mem::take(&mut self.owed), &self.parts.engine);
-        self.due.sweep = Instant::now() + self.parts.settings.expire.0 / SWEEPS;
-        // As-of this epoch or later all rows are found.
-        let epoch = engine.graph().1;
-        let Some(mut wanted) = engine.with_rows() else { return };
-        let all: FxHashSet<TrackId> = wanted.iter().copied().collect();
-        self.unwanted = wanted.split_off(self.ledger.room_for(&wanted)).into_iter().collect();
-        let gone = self.ledger.tracks().filter(|track| !all.contains(track) || self.unwanted.contains(track));
-        self.sweep = Some(Sweep::new(gone.collect(), wanted, epoch, first));
-        self.charts.doubt();
-    }
-
-    /// A part of the sweep; gives how many rows that was worth.
-    fn sweep(&mut self, connection: &mut Connection) -> Result<f64, Error> {
-        let Some(sweep) = &mut self.sweep else { return Ok(0.0) };
-        let Swept { missing, commands, done } =
-            sweep.go_on(connection, &mut self.ledger, self.pending.room())?;
-        let waiting = missing.into_iter().map(|track| Waiting { track, through: 0 });
-        let lost = waiting.filter(|waiting| !self.pending.add(*waiting)).count();
-        debug_assert_eq!(lost, 0, "there is room for them");
-        if done && self.sweep.take().is_some() {
-            metrics::redis_swept();
-            self.filled.get_or_insert(self.pending.added());
-            self.works();
-        }
-        Ok(commands as f64 / LIGHT as f64)
-    }
-
-    /// Pushes the rows that wait longest; gives how many rows that was worth.
-    fn push(&mut self, connection: &mut Connection) -> Result<f64, Error> {
-        let settings = &self.parts.settings;
-        let taken = self.pending.take(settings.batch);
-        let tracks: Vec<TrackId> = taken.iter().map(|waiting| waiting.track).collect();
-        let Some(read) = self.parts.engine.rows(&tracks, settings.neighbours) else { return Ok(0.0) };
-        let (unwanted, layout) = (&self.unwanted, connection.layout().clone());
-        let mut batch = Batch::new(&read, settings.neighbours, unwanted, &layout, &mut self.ledger);
-        let (later, left_out) = (std::mem::take(&mut batch.later), std::mem::take(&mut batch.left_out));
-        let (commands, same) = batch.size();
-        let sent = batch.send(connection, &mut self.ledger);
-        if let Err(error) = sent {
-            self.pending.put_back(taken.into_iter());
-            return Err(error);
-        }
-        self.unwanted.extend(left_out);
-        self.later.extend(taken.into_iter().filter(|waiting| later.contains(&waiting.track)));
-        self.works();
-        Ok(commands as f64 + same as f64 / LIGHT as f64)
-    }
-
-    /// The epoch as-of which all keys are true; 0 if that is not known.
-    fn epoch(&self) -> u64 {
-        let filled = self.filled.is_some_and(|mark| self.pending.passed() >= mark) && self.later.is_empty();
-        let first = || self.pending.first().map_or(self.through, |waiting| waiting.through);
-        if filled { first() } else { 0 }
     }
 
     fn works(&mut self) {
