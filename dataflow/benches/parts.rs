@@ -57,7 +57,7 @@ fn sums(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(votes.len() as u64));
     group.bench_function("tally", |b| {
         b.iter(|| {
-            Tally::with(|tally| {
+            Tally::with(ids.len(), |tally| {
                 votes.iter().for_each(|(id, vote)| tally.add(*id, *vote));
                 tally.iter().count()
             })

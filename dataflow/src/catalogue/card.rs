@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parties::{Parties, PartyNo};
+use super::parties::{Parties, PartyNo, packed};
 use super::uri::Packed;
 use crate::edit::Names;
 use crate::ids::ArtistId;
@@ -63,9 +63,8 @@ pub enum Source {
 }
 
 impl<'a> Fields<'a> {
-    /// Packing fails only where memory does.
     fn pack(&self) -> Card {
-        Card(postcard::to_allocvec(self).unwrap_or_default().into_boxed_slice())
+        packed(self, |packed| Card(packed.into()))
     }
 
     fn of(&mut self, source: Source) -> &mut Option<Known<'a>> {
@@ -82,22 +81,21 @@ impl<'a> Fields<'a> {
 }
 
 impl Card {
-    /// A track of which only the URI is known.
-    pub fn new(uri: &str, parties: &mut Parties) -> Self {
-        Fields { uri: parties.prefixes.pack(uri), ..Fields::default() }.pack()
+    /// A track of which the URI is known, and perhaps what one source says of it.
+    pub fn new(uri: &str, names: Option<(&Names, Source)>, parties: &mut Parties) -> Self {
+        let mut fields = Fields { uri: parties.prefixes.pack(uri), ..Fields::default() };
+        if let Some((names, source)) = names {
+            fields.described_last = source == Source::Described;
+            *fields.of(source) = Some(Known::default().with(names, parties));
+        }
+        fields.pack()
     }
 
     /// What is kept of the track, packed.
     pub fn of(record: &TrackRecord, parties: &mut Parties) -> Self {
         let TrackRecord { uri, inline, described, described_last } = record;
-        let [inline, described] = [inline, described].map(|names| {
-            names.as_ref().map(|names| Known {
-                name: names.name.as_deref(),
-                artist: names.artist.as_ref().map(|artist| parties.number(artist)),
-                album: names.album.as_ref().map(|album| parties.number(album)),
-                duration_ms: names.duration_ms,
-            })
-        });
+        let [inline, described] = [inline, described]
+            .map(|names| names.as_ref().map(|names| Known::default().with(names, parties)));
         let uri = parties.prefixes.pack(uri);
         Fields { uri, inline, described, described_last: *described_last }.pack()
     }
@@ -119,13 +117,7 @@ impl Card {
         let described = source == Source::Described;
         let last = std::mem::replace(&mut fields.described_last, described);
         let slot = fields.of(source);
-        let known = slot.unwrap_or_default();
-        let new = Known {
-            name: names.name.as_deref().or(known.name),
-            artist: names.artist.as_ref().map(|artist| parties.number(artist)).or(known.artist),
-            album: names.album.as_ref().map(|album| parties.number(album)).or(known.album),
-            duration_ms: names.duration_ms.or(known.duration_ms),
-        };
+        let new = slot.unwrap_or_default().with(names, parties);
         let same = slot.replace(new).is_some_and(|known| known.is(&new)) && last == described;
         (!same).then(|| fields.pack())
     }
@@ -155,11 +147,7 @@ impl Card {
     /// The artist that is shown.
     pub fn artist(&self, parties: &Parties) -> Option<ArtistId> {
         let known = self.fields().by_age().into_iter().flatten();
-        known
-            .filter_map(|known| known.artist)
-            .next_back()
-            .and_then(|no| parties.uri(no))
-            .map(|uri| ArtistId::of(&uri))
+        known.filter_map(|known| known.artist).next_back().and_then(|no| parties.artist(no))
     }
 
     /// The track as an answer shows it.
@@ -173,7 +161,17 @@ impl Card {
     }
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    /// With every field that `names` has taken over.
+    fn with(self, names: &'a Names, parties: &mut Parties) -> Known<'a> {
+        Known {
+            name: names.name.as_deref().or(self.name),
+            artist: names.artist.as_ref().map(|artist| parties.number(artist)).or(self.artist),
+            album: names.album.as_ref().map(|album| parties.number(album)).or(self.album),
+            duration_ms: names.duration_ms.or(self.duration_ms),
+        }
+    }
+
     fn names(&self, parties: &Parties) -> Names {
         Names {
             name: self.name.map(Into::into),
@@ -202,7 +200,7 @@ mod tests {
     #[test]
     fn the_newest_of_each_field_is_shown_and_each_source_forgets_its_own() {
         let mut parties = Parties::default();
-        let new = Card::new("t", &mut parties);
+        let new = Card::new("t", None, &mut parties);
         let mut learn = |card: &Card, names, source| card.learn(&names, source, &mut parties);
         let described = learn(&new, names("old", Some("a")), Source::Described).expect("new");
         let both = learn(&described, names("new", None), Source::Inline).expect("new");

@@ -248,6 +248,9 @@ impl Cards {
             self.moved.extend(moves.filter_map(|(artist, diff)| Some(((artist?, track), epoch, diff))));
         }
         self.tracks.set(epoch, track, held);
+        if self.parties.is_due() {
+            self.parties.sweep(&self.tracks.values().flat_map(|held| held.card.parties()).collect());
+        }
     }
 
     /// Adds names to what is known of a track.
@@ -256,9 +259,6 @@ impl Cards {
         let Some(card) = held.card.learn(names, source, &mut self.parties) else { return };
         let held = Held { card, ..*held };
         self.set(epoch, track, Some(held));
-        if self.parties.is_due() {
-            self.parties.sweep(&self.tracks.values().flat_map(|held| held.card.parties()).collect());
-        }
     }
 
     /// Drops the names from one source, and the track as a whole if nothing else keeps it.
@@ -311,6 +311,8 @@ impl Catalogue {
         let mut cards = self.cards.write();
         for (track, uri, names) in tracks.drain() {
             let check = check(uri);
+            // A description stays until forgotten, even if it says no more than that the track is there.
+            let names = names.or_else(|| (source == Source::Described).then(Box::default));
             match cards.tracks.newest_mut(&track) {
                 Some(held) => {
                     // An entry of a second URI counts, so that it can be removed again; the names stay.
@@ -324,12 +326,12 @@ impl Catalogue {
                     }
                 }
                 None => {
-                    let held = Held { card: Card::new(uri, &mut cards.parties), playlists: gained, check };
-                    cards.tracks.set(epoch, track, Some(held));
+                    let names = names.as_deref().map(|names| (names, source));
+                    let card = Card::new(uri, names, &mut cards.parties);
+                    cards.set(epoch, track, Some(Held { card, playlists: gained, check }));
+                    continue;
                 }
             }
-            // A description stays until forgotten, even if it says no more than that the track is there.
-            let names = names.or_else(|| (source == Source::Described).then(Box::default));
             if let Some(names) = names {
                 cards.learn(epoch, track, &names, source);
             }

@@ -6,8 +6,11 @@ use std::num::NonZeroU32;
 use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
+use serde::Serialize;
+
 use super::uri::{Packed, Prefixes};
 use crate::edit::Party;
+use crate::ids::ArtistId;
 
 /// The number of an artist or album.
 pub type PartyNo = u32;
@@ -19,6 +22,8 @@ pub struct Parties {
     packed: Vec<u8>,
     /// By number, where each begins; none where there is no such party any more.
     begins: Vec<Option<NonZeroU32>>,
+    /// By number, the id that it has as an artist.
+    ids: Vec<ArtistId>,
     numbers: HashTable<PartyNo>,
     free: Vec<PartyNo>,
     sweep_at: usize,
@@ -31,6 +36,18 @@ type Fields<'a> = (Packed<'a>, Option<&'a str>);
 
 /// Parties that are few are not worth a sweep.
 const SWEEP_MIN: usize = 1024;
+
+/// What is packed usually takes no more bytes than this.
+const ROOM: usize = 256;
+
+/// Packs a value, for `taken` to take it.
+pub fn packed<T>(value: &impl Serialize, taken: impl FnOnce(&[u8]) -> T) -> T {
+    match postcard::to_slice(value, &mut [0; ROOM]) {
+        Ok(packed) => taken(packed),
+        // Packing fails only where memory does.
+        Err(_) => taken(&postcard::to_allocvec(value).unwrap_or_default()),
+    }
+}
 
 fn hash(packed: &[u8]) -> u64 {
     FxBuildHasher.hash_one(packed)
@@ -57,21 +74,27 @@ impl Parties {
     /// The number of a party; it stays as long as [`Parties::sweep`] is told that it is used.
     pub fn number(&mut self, party: &Party) -> PartyNo {
         let fields: Fields<'_> = (self.prefixes.pack(&party.uri), party.name.as_deref());
-        // Packing fails only where memory does.
-        let wanted = postcard::to_allocvec(&fields).unwrap_or_default();
-        let Parties { packed, begins, numbers, free, .. } = self;
-        // Packed parties tell where they end: none begins like another.
-        if let Some(known) = numbers.find(hash(&wanted), |no| from(packed, begins, *no).starts_with(&wanted))
-        {
-            return *known;
-        }
+        packed(&fields, |wanted| {
+            self.find(wanted).unwrap_or_else(|| self.insert(wanted, ArtistId::of(&party.uri)))
+        })
+    }
+
+    /// Packed parties tell where they end: none begins like another.
+    fn find(&self, wanted: &[u8]) -> Option<PartyNo> {
+        let is = |no: &PartyNo| from(&self.packed, &self.begins, *no).starts_with(wanted);
+        self.numbers.find(hash(wanted), is).copied()
+    }
+
+    fn insert(&mut self, wanted: &[u8], id: ArtistId) -> PartyNo {
+        let Parties { packed, begins, ids, numbers, free, .. } = self;
         let number = free.pop().unwrap_or(begins.len() as PartyNo);
         if number as usize == begins.len() {
             begins.push(None);
+            ids.push(id);
         }
-        begins[number as usize] = place(packed.len());
-        packed.extend_from_slice(&wanted);
-        numbers.insert_unique(hash(&wanted), number, |no| hash(first(from(packed, begins, *no))));
+        (begins[number as usize], ids[number as usize]) = (place(packed.len()), id);
+        packed.extend_from_slice(wanted);
+        numbers.insert_unique(hash(wanted), number, |no| hash(first(from(packed, begins, *no))));
         number
     }
 
@@ -82,10 +105,9 @@ impl Parties {
         Some(Party { uri: self.prefixes.unpack(uri), name: name.map(Into::into) })
     }
 
-    /// The URI of the party with this number.
-    pub fn uri(&self, number: PartyNo) -> Option<Box<str>> {
-        let (uri, _) = postcard::take_from_bytes(from(&self.packed, &self.begins, number)).ok()?;
-        Some(self.prefixes.unpack(uri))
+    /// The id of the artist with this number.
+    pub fn artist(&self, number: PartyNo) -> Option<ArtistId> {
+        self.ids.get(number as usize).copied()
     }
 
     /// Whether it is time to [`Parties::sweep`].
@@ -130,7 +152,7 @@ mod tests {
             }
             let number = parties.number(&party(n));
             assert_eq!(parties.get(number), Some(party(n)));
-            assert_eq!(parties.uri(number), Some(party(n).uri));
+            assert_eq!(parties.artist(number), Some(ArtistId::of(&party(n).uri)));
             assert_eq!(parties.number(&party(n)), number);
         }
         assert!(parties.begins.len() <= SWEEP_MIN + 1, "{}", parties.begins.len());

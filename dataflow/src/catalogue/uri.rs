@@ -67,16 +67,30 @@ impl Prefixes {
     }
 }
 
-/// The number that these digits are, if they are digits and it fits 128 bits.
+/// What each byte is as a digit; what is none is [`NONE`].
+const VALUES: [u8; 256] = {
+    let (mut values, mut digit) = ([NONE; 256], 0);
+    while digit < DIGITS.len() {
+        values[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+const NONE: u8 = u8::MAX;
+
+/// The number that these digits are, if they are digits and it fits 128 bits. In chunks, as [`digits`].
 fn number(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0_u128, |number, digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'z' => digit - b'a' + 10,
-            b'A'..=b'Z' => digit - b'A' + 36,
-            _ => return None,
-        };
-        number.checked_mul(62)?.checked_add(value.into())
+    digits.rchunks(CHUNK).rev().try_fold(0_u128, |number, chunk| {
+        let mut low = 0_u64;
+        for digit in chunk {
+            let value = VALUES[usize::from(*digit)];
+            if value == NONE {
+                return None;
+            }
+            low = low * 62 + u64::from(value);
+        }
+        // The first chunk comes after nothing.
+        number.checked_mul(CHUNK_ONE)?.checked_add(low.into())
     })
 }
 

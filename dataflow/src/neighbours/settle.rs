@@ -155,7 +155,7 @@ fn sums(mut parts: Vec<Vec<(TrackId, u64)>>) -> Vec<(Reverse<u32>, TrackId)> {
     if parts.len() == 1 {
         return parts.pop().into_iter().flatten().map(rank).collect();
     }
-    Tally::with(|sums| {
+    Tally::with(parts.iter().map(Vec::len).sum(), |sums| {
         parts.into_iter().flatten().for_each(|(track, count)| sums.add(track.0, count as i64));
         sums.iter().map(|(track, count)| rank((TrackId(track), count))).collect()
     })

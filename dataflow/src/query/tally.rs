@@ -8,15 +8,17 @@ use std::cell::Cell;
 
 /// Sums by id.
 pub struct Tally {
-    /// (id, sum); a power of two of them, at most half of them taken. Id 0 stands for a free place.
+    /// (id, sum); of those in use at most half are taken. Id 0 stands for a free place.
     slots: Vec<(u64, i64)>,
+    /// The first 2^bits slots are in use: few ids stay near each other, whatever there was before.
+    bits: u32,
     taken: Vec<u32>,
     /// The sum of the id that is 0 itself.
     zero: i64,
 }
 
-/// Ids that there is room for from the start: many votes need more, but a table stays as large as it was.
-const SPARE_IDS: usize = 1 << 13;
+/// Ids expected where it is not known how many there will be.
+pub const SOME_IDS: usize = 1 << 13;
 
 thread_local! {
     /// One tally is in use at a time.
@@ -27,20 +29,29 @@ thread_local! {
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Tally {
-    /// Runs `work` with an empty tally, whose memory this thread keeps for the next.
-    pub fn with<T>(work: impl FnOnce(&mut Tally) -> T) -> T {
-        let mut tally = SPARE.take().unwrap_or_else(|| Tally::with_room(SPARE_IDS));
+    /// Runs `work` with an empty tally, whose memory this thread keeps for the next. About so many `ids` are
+    /// expected: it grows if there are more.
+    pub fn with<T>(ids: usize, work: impl FnOnce(&mut Tally) -> T) -> T {
+        let mut tally =
+            SPARE.take().unwrap_or_else(|| Tally { slots: Vec::new(), bits: 0, taken: Vec::new(), zero: 0 });
+        tally.use_room_for(ids);
         let done = work(&mut tally);
-        tally.taken.drain(..).for_each(|at| tally.slots[at as usize] = (0, 0));
-        tally.zero = 0;
+        tally.clear();
         SPARE.set(Some(tally));
         done
     }
 
-    /// With room for so many ids before it grows.
-    fn with_room(ids: usize) -> Self {
-        let slots = vec![(0, 0); (2 * ids).next_power_of_two().max(16)];
-        Tally { taken: Vec::with_capacity(slots.len() / 2), slots, zero: 0 }
+    /// An empty tally gets room for so many ids before it grows.
+    fn use_room_for(&mut self, ids: usize) {
+        self.bits = (2 * ids).max(16).next_power_of_two().trailing_zeros();
+        if self.slots.len() < 1 << self.bits {
+            self.slots.resize(1 << self.bits, (0, 0));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.taken.drain(..).for_each(|at| self.slots[at as usize] = (0, 0));
+        self.zero = 0;
     }
 
     /// Adds to the sum of an id.
@@ -55,26 +66,29 @@ impl Tally {
         if id == 0 {
             return &mut self.zero;
         }
-        if 2 * self.taken.len() >= self.slots.len() {
+        if self.taken.len() >> (self.bits - 1) != 0 {
             self.grow();
         }
-        let mask = self.slots.len() - 1;
-        let mut at = (id.wrapping_mul(SPREAD) >> (64 - self.slots.len().trailing_zeros())) as usize & mask;
-        while self.slots[at].0 != id {
-            if self.slots[at].0 == 0 {
-                self.slots[at] = (id, 0);
+        let slots = &mut self.slots[..1 << self.bits];
+        let mask = slots.len() - 1;
+        let mut at = (id.wrapping_mul(SPREAD) >> (64 - self.bits)) as usize & mask;
+        while slots[at].0 != id {
+            if slots[at].0 == 0 {
+                slots[at] = (id, 0);
                 self.taken.push(at as u32);
                 break;
             }
             at = (at + 1) & mask;
         }
-        &mut self.slots[at].1
+        &mut slots[at].1
     }
 
     fn grow(&mut self) {
-        let mut larger = Tally::with_room(self.slots.len());
-        self.taken().for_each(|(id, sum)| larger.add(id, sum));
-        (self.slots, self.taken) = (larger.slots, larger.taken);
+        let (all, zero): (Vec<_>, _) = (self.taken().collect(), self.zero);
+        self.clear();
+        self.use_room_for(2 * all.len());
+        all.into_iter().for_each(|(id, sum)| self.add(id, sum));
+        self.zero = zero;
     }
 
     fn taken(&self) -> impl Iterator<Item = (u64, i64)> {
@@ -100,17 +114,19 @@ mod tests {
     #[test]
     fn it_equals_a_map() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        for ids in [1, 5, 300, 20_000_u64] {
-            let (mut tally, mut twin) = (Tally::with_room(4), BTreeMap::<u64, i64>::new());
-            for _ in 0..50_000 {
-                // Small ones, and such as a worker or a sample has: alike in their low or high bits.
-                let n = rng.random_range(0..ids);
-                let id = [n, n << 40, (n << 20) | 7, u64::MAX - n][(rng.next_u32() % 4) as usize];
-                let value = rng.random_range(-50..60);
-                tally.add(id, value);
-                *twin.entry(id).or_default() += value;
-            }
-            let mut sums: Vec<(u64, u64)> = tally.iter().collect();
+        for ids in [1, 20_000, 5, 300, 20_000_u64] {
+            let mut twin = BTreeMap::<u64, i64>::new();
+            let mut sums: Vec<(u64, u64)> = Tally::with(4, |tally| {
+                for _ in 0..50_000 {
+                    // Small ones, and such as a worker or a sample has: alike in their low or high bits.
+                    let n = rng.random_range(0..ids);
+                    let id = [n, n << 40, (n << 20) | 7, u64::MAX - n][(rng.next_u32() % 4) as usize];
+                    let value = rng.random_range(-50..60);
+                    tally.add(id, value);
+                    *twin.entry(id).or_default() += value;
+                }
+                tally.iter().collect()
+            });
             sums.sort_unstable();
             let expected = twin.into_iter().filter(|(_, sum)| *sum > 0).map(|(id, sum)| (id, sum as u64));
             assert_eq!(sums, expected.collect::<Vec<_>>());

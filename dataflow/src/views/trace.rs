@@ -168,29 +168,41 @@ impl<K: Id, V: Id> View<K, V> {
         sum
     }
 
-    /// All updates of ascending (key, last value wanted), one forward pass over each batch, in no useful
-    /// order over batches: (index of the key, value, diff). Right for sums, and only for them: a removal
-    /// in a small batch cancels the insertion in a large one without any merge.
-    pub fn updates(
-        &self,
-        keys: &(impl Iterator<Item = (K, V)> + Clone),
-        as_of: u64,
-        mut each: impl FnMut(usize, V, i32),
-    ) {
+    /// Finds ascending (key, last value wanted), in one forward pass over each batch.
+    pub fn find(&self, keys: &(impl Iterator<Item = (K, V)> + Clone)) -> Finds<'_, K, V> {
+        let mut finds = Vec::with_capacity(keys.size_hint().0);
         for part in &*self.parts {
-            let (vals, plain) = (&part.batch.storage.vals.vals, part.is_plain(as_of));
-            let mut at = 0;
+            let (vals, mut at) = (&part.batch.storage.vals.vals, 0);
             for (i, (key, last)) in keys.clone().enumerate() {
-                let (lo, hi) = part.values(&mut at, &key);
-                let found = vals[lo..hi].iter().take_while(|v| **v <= last);
-                if plain {
-                    found.for_each(|v| each(i, *v, 1));
-                } else {
-                    for (j, v) in (lo..).zip(found) {
-                        match part.diff(j, as_of) {
-                            0 => {}
-                            diff => each(i, *v, diff),
-                        }
+                let (lo, mut hi) = part.values(&mut at, &key);
+                if lo < hi && vals[hi - 1] > last {
+                    hi = lo + vals[lo..hi].partition_point(|value| *value <= last);
+                }
+                if lo < hi {
+                    finds.push((part, i, lo, hi));
+                }
+            }
+        }
+        Finds(finds)
+    }
+}
+
+/// Where the values of some keys are, to be read as often as one likes: to find them takes longer.
+pub struct Finds<'a, K: Id, V: Id>(Vec<(&'a Part<K, V>, usize, usize, usize)>);
+
+impl<K: Id, V: Id> Finds<'_, K, V> {
+    /// All their updates, in no useful order: (index of the key, value, diff). Right for sums, and only for them: a
+    /// removal in a small batch cancels the insertion in a large one without any merge.
+    pub fn updates(&self, as_of: u64, mut each: impl FnMut(usize, V, i32)) {
+        for (part, i, lo, hi) in &self.0 {
+            let values = (*lo..*hi).zip(&part.batch.storage.vals.vals[*lo..*hi]);
+            if part.is_plain(as_of) {
+                values.for_each(|(_, value)| each(*i, *value, 1));
+            } else {
+                for (j, value) in values {
+                    match part.diff(j, as_of) {
+                        0 => {}
+                        diff => each(*i, *value, diff),
                     }
                 }
             }

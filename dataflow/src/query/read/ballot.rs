@@ -10,6 +10,7 @@ use crate::query::plan::sums;
 use crate::query::tally::Tally;
 use crate::scoring::{Lengths, Voting, Wanted};
 use crate::views::Views;
+use crate::views::trace::Finds;
 
 /// How playlists vote.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,12 +88,11 @@ impl Known {
 }
 
 impl Ballot {
-    /// The seeds that each of these playlists holds.
-    pub fn held(&self, views: &Views, nearest: &[(PlaylistId, u64)], epoch: u64) -> Masks {
-        let mut held = Masks::empty(nearest.len(), self.seeds.len());
+    /// The seeds that each of so many playlists holds.
+    pub fn held(&self, playlists: &Finds<'_, PlaylistId, TrackId>, number: usize, epoch: u64) -> Masks {
+        let mut held = Masks::empty(number, self.seeds.len());
         let known = Known::new(self.seeds.iter().map(|(seed, ..)| seed));
-        let keys = whole(nearest.iter().map(|(playlist, _)| *playlist));
-        views.by_playlist.updates(&keys, epoch, |i, track, diff| {
+        playlists.updates(epoch, |i, track, diff| {
             known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
         });
         held
@@ -133,9 +133,10 @@ impl Ballot {
 impl Votes {
     /// Counts them. All sums are linear in entries, so removals are simply subtracted.
     pub fn run(&self, views: &Views, epoch: u64) -> Voted {
-        let held = self.ballot.recount.then(|| self.ballot.held(views, &self.nearest, epoch));
+        let nearest = views.by_playlist.find(&whole(self.nearest.iter().map(|(playlist, _)| *playlist)));
+        let held = self.ballot.recount.then(|| self.ballot.held(&nearest, self.nearest.len(), epoch));
         let votes = self.ballot.votes(views, &self.nearest, held.as_ref(), epoch);
-        let playlists = self.nearest.iter().map(|(playlist, _)| *playlist);
+        let titled = views.by_playlist.find(&whole(self.titled.iter().copied()));
         let matches: Vec<u64> = self
             .titled
             .iter()
@@ -147,9 +148,9 @@ impl Votes {
             .collect();
         Voted {
             total: votes.iter().sum(),
-            votes: tracks_of(views, playlists, &votes, epoch),
+            votes: tracks_of(&nearest, &votes, epoch),
             matches: matches.iter().sum(),
-            titled: tracks_of(views, self.titled.iter().copied(), &matches, epoch),
+            titled: tracks_of(&titled, &matches, epoch),
         }
     }
 }
@@ -161,17 +162,17 @@ pub fn whole(
     playlists.map(|playlist| (playlist, TrackId(u64::MAX)))
 }
 
-/// The tracks of playlists (ascending), each with the sum of what its playlists give.
+/// New tracks that each of some playlists is expected to have: fewer than half of the mean, for like ones share many.
+const TRACKS_EACH: usize = 24;
+
+/// The tracks of playlists, each with the sum of what its playlists give.
 pub fn tracks_of(
-    views: &Views,
-    playlists: impl Iterator<Item = PlaylistId> + Clone,
+    playlists: &Finds<'_, PlaylistId, TrackId>,
     give: &[u64],
     epoch: u64,
 ) -> Vec<(TrackId, u64)> {
-    Tally::with(|sums| {
-        views.by_playlist.updates(&whole(playlists), epoch, |i, track, diff| {
-            sums.add(track.0, give[i] as i64 * i64::from(diff));
-        });
+    Tally::with(TRACKS_EACH * give.len(), |sums| {
+        playlists.updates(epoch, |i, track, diff| sums.add(track.0, give[i] as i64 * i64::from(diff)));
         sums.iter().map(|(track, sum)| (TrackId(track), sum)).collect()
     })
 }

@@ -33,12 +33,11 @@ impl Why {
     /// Goes through the playlists that voted, once more.
     pub fn run(&self, views: &Views, epoch: u64) -> Evidence {
         let Why { ballot, nearest, tracks } = self;
-        let held = ballot.held(views, nearest, epoch);
+        let finds = views.by_playlist.find(&whole(nearest.iter().map(|(playlist, _)| *playlist)));
+        let held = ballot.held(&finds, nearest.len(), epoch);
         let votes = ballot.votes(views, nearest, Some(&held).filter(|_| ballot.recount), epoch);
-        let (wanted, keys) =
-            (Known::new(tracks.iter()), whole(nearest.iter().map(|(playlist, _)| *playlist)));
-        let mut shown = Masks::empty(nearest.len(), tracks.len());
-        views.by_playlist.updates(&keys, epoch, |i, track, diff| {
+        let (wanted, mut shown) = (Known::new(tracks.iter()), Masks::empty(nearest.len(), tracks.len()));
+        finds.updates(epoch, |i, track, diff| {
             wanted.number(track).into_iter().for_each(|number| shown.flip(i, number, diff));
         });
         let mut pairs: FxHashMap<(u32, u32), (u32, u64)> = FxHashMap::default();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LOCKED;
 use crate::ids::{PlaylistId, TrackId};
-use crate::query::tally::Tally;
+use crate::query::tally::{SOME_IDS, Tally};
 use crate::sample;
 use crate::views::Views;
 
@@ -82,8 +82,8 @@ impl Holding {
             self.seeds.iter().map(|seed| (*seed, PlaylistId(last(*seed)))).collect()
         };
         let (mut found, mut masks) = (Vec::new(), Masks::new(self.seeds.len()));
-        Tally::with(|places| {
-            views.by_track.updates(&keys.iter().copied(), epoch, |seed, playlist, diff| {
+        Tally::with(SOME_IDS, |places| {
+            views.by_track.find(&keys.iter().copied()).updates(epoch, |seed, playlist, diff| {
                 let place = places.slot(playlist.0);
                 if *place == 0 {
                     found.push(playlist);

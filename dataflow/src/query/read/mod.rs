@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use super::pair::Both;
-use super::tally::Tally;
+use super::tally::{SOME_IDS, Tally};
 use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackCard;
 use crate::day::Day;
@@ -20,7 +20,7 @@ use crate::sample;
 use crate::views::Views;
 use crate::views::parts::PARTS;
 use crate::views::trending::Growth;
-use ballot::{Voted, Votes, tracks_of};
+use ballot::{Voted, Votes, tracks_of, whole};
 use evidence::{Evidence, Why};
 use holding::{Held, Holding};
 use stand_ins::{First, Holder};
@@ -218,10 +218,11 @@ fn both(views: &Views, track: TrackId, with: TrackId, sample: u32, epoch: u64) -
         wanted.iter().map(|(track, _)| (*track, PlaylistId(u64::MAX))),
         last_sampled(views, track, sample, epoch),
     );
-    Tally::with(|held| {
+    Tally::with(SOME_IDS, |held| {
         views
             .by_track
-            .updates(&keys, epoch, |i, playlist, diff| held.add(playlist.0, wanted[i].1 * i64::from(diff)));
+            .find(&keys)
+            .updates(epoch, |i, playlist, diff| held.add(playlist.0, wanted[i].1 * i64::from(diff)));
         let mut all = Both::default();
         for (playlist, held) in held.iter() {
             let (both, sampled) = (held as i64 == TRACK + WITH, PlaylistId(playlist) <= last);
@@ -251,7 +252,8 @@ pub(crate) fn counted(
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
     let each = vec![1; sampled.len()];
-    let mut counts = tracks_of(views, sampled.iter().copied(), &each, epoch);
+    let finds = views.by_playlist.find(&whole(sampled.iter().copied()));
+    let mut counts = tracks_of(&finds, &each, epoch);
     counts.retain(|(other, _)| *other != track);
     (sampled.len() as u32, counts)
 }

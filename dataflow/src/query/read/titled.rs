@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PlaylistId, TitleId};
-use crate::query::tally::Tally;
+use crate::query::tally::{SOME_IDS, Tally};
 use crate::sample;
 use crate::scoring::{MATCH_ONE, Wanted, best};
 use crate::views::Views;
@@ -31,8 +31,8 @@ impl Titled {
             let last = |key| sample::last(sample::level(titles.of(key, epoch), self.sample));
             wanted.iter().map(|(key, _)| (*key, PlaylistId(last(*key)))).collect()
         };
-        let found = Tally::with(|sums| {
-            views.by_title.updates(&keys.iter().copied(), epoch, |i, playlist, diff| {
+        let found = Tally::with(SOME_IDS, |sums| {
+            views.by_title.find(&keys.iter().copied()).updates(epoch, |i, playlist, diff| {
                 sums.add(playlist.0, wanted[i].1 as i64 * i64::from(diff));
             });
             let found = sums.iter().map(|(id, sum)| (PlaylistId(id), sum.min(MATCH_ONE)));
