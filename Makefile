@@ -47,7 +47,7 @@ bench: ## Everything measured beside its references; writes docs/benchmarks.md (
 
 soak: ## The long runs: many seeds, many kills, an hour's worth of edits
 	@scripts/setup tests
-	SEGUE_SOAK=1 $(CARGO) test --release --workspace -- --nocapture
+	SEGUE_SOAK=1 $(CARGO) test --workspace --no-fail-fast -- --nocapture
 
 miri: ## The module with `unsafe` in it, under Miri (nightly Rust with the component miri)
 	MIRIFLAGS=-Zmiri-tree-borrows $(CARGO) +nightly miri test -p segue-connectors --lib warm_image

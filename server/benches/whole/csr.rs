@@ -9,6 +9,9 @@ use segue_dataflow::sample;
 use segue_dataflow::scoring::{Lengths, Voting, best, seed_weight};
 use segue_dataflow::settings::{Neighbours, Recommend};
 
+/// New tracks of each playlist, about.
+const IDS_EACH: usize = 24;
+
 /// Lists by key, end to end in one array.
 struct Lists<K, V> {
     keys: Vec<K>,
@@ -67,8 +70,9 @@ impl Csr {
     pub fn recount(&self, track: TrackId, rules: &Neighbours) -> u64 {
         let holding = self.by_track.get(track);
         let last = sample::last(sample::level(holding.len() as u32, rules.sample));
-        Tally::with(|sums| {
-            for playlist in holding.iter().take_while(|playlist| playlist.0 <= last) {
+        let sampled = &holding[..holding.partition_point(|playlist| playlist.0 <= last)];
+        Tally::with(IDS_EACH * sampled.len(), |sums| {
+            for playlist in sampled {
                 self.by_playlist.get(*playlist).iter().for_each(|track| sums.add(track.0, 1));
             }
             let visited = sums.iter().map(|(_, count)| count).sum();

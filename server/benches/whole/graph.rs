@@ -1,15 +1,15 @@
 //! The graph of co-occurrence: all rows after a load, then kept up beside events.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use segue_dataflow::edit::Edit;
 use segue_dataflow::event::Change;
 use segue_dataflow::ids::{PlaylistId, TrackId};
-use segue_dataflow::neighbours::{GraphStep, OPERATORS, Stats};
+use segue_dataflow::neighbours::{OPERATORS, Stats};
 use segue_dataflow::settings::{Neighbours, Settings};
-use segue_dataflow::workers::{Batch, Observer, Progress};
+use segue_dataflow::workers::Batch;
 use segue_replay::generate::Edits;
 
 use crate::corpus::{Corpus, SEED};
@@ -17,59 +17,12 @@ use crate::csr::Csr;
 use crate::load::{feed, start};
 use crate::questions::until;
 use crate::table::{Table, ms, quantile};
+use crate::watch::Watch;
 
 const EVENTS_PER_S: f64 = 2_000.0;
 const BESIDE: Duration = Duration::from_secs(30);
 /// Events whose rows are counted anew over static arrays.
 const RECOUNTED: usize = 300;
-
-/// How far events and the graph are, and how long each was behind.
-#[derive(Default)]
-struct Watch {
-    seen: Mutex<Seen>,
-    news: Condvar,
-}
-
-#[derive(Default)]
-struct Seen {
-    next: u64,
-    as_of: u64,
-    graph: u64,
-    /// Epochs that answers have and rows have not.
-    behind: Vec<(u64, Instant)>,
-    lags: Vec<f64>,
-}
-
-impl Observer for Watch {
-    fn complete(&self, progress: &Progress) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.next = progress.next.first().copied().unwrap_or(0);
-        seen.as_of = progress.as_of;
-        seen.behind.push((progress.as_of, Instant::now()));
-        self.news.notify_all();
-    }
-
-    fn refused(&self, seq: u64, detail: String) {
-        panic!("event {seq}: {detail}");
-    }
-
-    fn graph(&self, step: GraphStep) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.graph = step.epoch;
-        let told = seen.behind.partition_point(|(epoch, _)| *epoch <= step.epoch);
-        let lags: Vec<f64> =
-            seen.behind.drain(..told).map(|(_, since)| since.elapsed().as_secs_f64()).collect();
-        seen.lags.extend(lags);
-        self.news.notify_all();
-    }
-}
-
-impl Watch {
-    fn wait(&self, behind: impl Fn(&Seen) -> bool) -> std::sync::MutexGuard<'_, Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        self.news.wait_while(seen, |seen| behind(seen)).unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Seconds that each operator has worked so far.
 fn busy(stats: &Stats) -> [f64; 4] {

@@ -5,27 +5,17 @@ use std::time::{Duration, Instant};
 
 use segue_dataflow::edit::Edit;
 use segue_dataflow::settings::Settings;
-use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options, Progress};
+use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options};
 
 use crate::corpus::Corpus;
 use crate::table::Table;
+use crate::watch::Watch;
 
 /// Entries of one batch, about.
 const BATCH_ENTRIES: usize = 20_000;
 
 /// Threads that answer questions.
 pub const READERS: usize = 2;
-
-/// Ends the run if something is refused.
-struct Strict;
-
-impl Observer for Strict {
-    fn complete(&self, _progress: &Progress) {}
-
-    fn refused(&self, seq: u64, detail: String) {
-        panic!("event {seq}: {detail}");
-    }
-}
 
 /// An engine that has all of a corpus.
 pub struct Loaded {
@@ -71,10 +61,11 @@ pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
     let began = Instant::now();
     let counts = corpus.read(|_| {});
     let alone = began.elapsed().as_secs_f64();
-    let engine = start(Arc::new(Strict), Settings::default())?;
+    let watch = Arc::new(Watch::default());
+    let engine = start(Arc::clone(&watch) as _, Settings::default())?;
     let began = Instant::now();
     let next = feed(corpus, &engine)?;
-    engine.wait(0, next);
+    let as_of = watch.wait(|seen| seen.next < next).as_of;
     let loaded = began.elapsed().as_secs_f64();
     table.row(
         "read and decode the slices alone",
@@ -83,5 +74,6 @@ pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
         &format!("{} playlists, {} entries, {} events", counts.playlists, corpus.entries, counts.events),
     );
     table.ratio("replay into the engine", loaded, alone, 2.0, |s| format!("{s:.1} s"));
+    drop(watch.wait(|seen| seen.graph < as_of));
     Ok(Loaded { engine, next })
 }

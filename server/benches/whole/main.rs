@@ -17,6 +17,7 @@ mod server;
 mod services;
 mod snapshots;
 mod table;
+mod watch;
 
 use std::path::PathBuf;
 

@@ -97,6 +97,18 @@ impl Server {
         Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?)
     }
 
+    /// Waits until the graph has all that answers have now.
+    pub fn graph(&self) -> anyhow::Result<()> {
+        let as_of = self.json("/v1/state")?["as_of"]["epoch"].as_f64().context("an epoch")?;
+        patiently("the graph", || {
+            let metrics =
+                self.agent.get(format!("{}/metrics", self.admin)).call()?.body_mut().read_to_string()?;
+            let epoch =
+                metrics.lines().find_map(|line| line.strip_prefix("segue_graph_epoch ")?.parse::<f64>().ok());
+            Ok(epoch.filter(|epoch| *epoch >= as_of).map(drop))
+        })
+    }
+
     /// Processor seconds used so far.
     fn processor_s(&self) -> anyhow::Result<f64> {
         Ok(processor_s(&std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?))
@@ -163,34 +175,46 @@ pub fn replay(corpus: &Corpus, to: &str, options: &[&str]) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A server on a new folder that has all of a corpus.
+/// Snapshots have rows of their own.
+const NONE_TAKEN: (&str, &str) = ("SEGUE__SNAPSHOTS__URL", "off");
+
+/// A server on a new folder that has all of a corpus. It counts neighbours on demand.
 pub fn replayed(corpus: &Corpus, folder: &Path, table: &mut Table) -> anyhow::Result<Server> {
-    let server = Server::start(folder, &[])?;
+    let server = Server::start(folder, &[NONE_TAKEN, ("SEGUE__NEIGHBOURS__KEEP", "0")])?;
     let began = Instant::now();
     server.replay(corpus)?;
     table.seconds("replay over HTTP, onto the log on disk, visible", began.elapsed().as_secs_f64());
     Ok(server)
 }
 
+/// Waits for the last merges, and for freed memory to go back.
+fn settled() {
+    until(Instant::now() + Duration::from_secs(15));
+}
+
 pub fn measure(corpus: &Corpus, server: Server, folder: &Path, table: &mut Table) -> anyhow::Result<()> {
     let state = server.json("/v1/state")?;
     let entries = state["entries"].as_f64().context("entries")?;
     table.row("", format!("{entries} entries, {} tracks", state["tracks"]), "", "");
-    until(Instant::now() + Duration::from_secs(5)); // for the last merges, and for freed memory to go back
+    settled();
+    let bytes = |bytes: f64| format!("{bytes:.1} B");
+    let what = "resident memory, with names, neighbours on demand, an entry";
+    table.bound(what, server.resident_bytes()? / entries, 60.0, bytes);
+    drop(server);
+    let began = Instant::now();
+    let server = Server::start(folder, &[NONE_TAKEN])?;
+    server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
+    table.seconds("start to first answer, from the log's beginning", began.elapsed().as_secs_f64());
+    server.graph()?;
+    settled();
     table.bound("idle, share of a core", server.processor(Duration::from_secs(20))? * 100.0, 1.0, |share| {
         format!("{share:.2} %")
     });
-    table.bound("resident memory, with names, an entry", server.resident_bytes()? / entries, 60.0, |bytes| {
-        format!("{bytes:.1} B")
-    });
+    table.row("resident memory with the graph", bytes(server.resident_bytes()? / entries), "", "");
     visible(corpus, &server, "event sent → visible, fsync", 0.025, table)?;
     drop(server);
-    let began = Instant::now();
-    let server =
-        Server::start(folder, &[("SEGUE__SERVER__FSYNC", "false"), ("SEGUE__SNAPSHOTS__URL", "off")])?;
-    server.json("/v1/playlists/mpd:playlist:0/recommendations")?;
-    table.seconds("start to first answer, from the log's beginning", began.elapsed().as_secs_f64());
-    table.row("", format!("{:.1} B an entry", server.resident_bytes()? / entries), "", "");
+    let server = Server::start(folder, &[NONE_TAKEN, ("SEGUE__SERVER__FSYNC", "false")])?;
+    server.graph()?;
     visible(corpus, &server, "event sent → visible, no fsync", 0.025, table)
 }
 

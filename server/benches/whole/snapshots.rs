@@ -53,6 +53,7 @@ fn beside<T>(
 pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Result<()> {
     let ((), alone) = {
         let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__URL", "off")])?;
+        server.graph()?;
         beside(&server, playlists, || {
             until(Instant::now() + QUIET);
             Ok(())
@@ -63,6 +64,7 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
         // The first of each server is whole. It has begun with something new to be told.
         let server = Server::start(folder, &[("SEGUE__SNAPSHOTS__EVERY", "1h")])?;
         server.event()?;
+        server.graph()?;
         let (body, took) = beside(&server, playlists, || {
             let began = Instant::now();
             let body = server.take_snapshot()?;
