@@ -13,6 +13,9 @@ use crate::snapshots::{same, started, text, tracks};
 
 const FAILED: &str = "segue_snapshots_total{result=\"failed\"}";
 
+/// By so many bytes memory may differ from one moment to another.
+const MEMORY_SLACK: u64 = 24 << 20;
+
 /// A prefix in a MinIO, and what tells the server of it.
 struct Place {
     names: Vec<(String, String)>,
@@ -53,15 +56,27 @@ fn caught_up(server: &Server) {
     until("it says so", || degraded(server).is_none().then_some(()));
 }
 
-/// Sends events, which are visible, until so many attempts at a snapshot have failed, and for so long.
+/// Sends events, which are visible, until so many attempts at a snapshot have failed, and for so long. As much goes
+/// as comes, and memory stays as it is.
 fn missing(server: &Server, next: &mut u32, attempts: u64, long: Duration) -> String {
     let (begun, before) = (Instant::now(), server.counted(FAILED));
+    let mut resident = Vec::new();
     while server.counted(FAILED) < before + attempts || begun.elapsed() < long {
-        server.events(&tracks(*next, *next + 10));
-        *next += 10;
-        assert_eq!(server.state()["entries"], json!(*next));
+        let added = tracks(*next, *next + 10);
+        server.events(&added);
+        assert_eq!(server.state()["entries"], json!(*next + 10));
+        let mut removed = added;
+        removed.as_array_mut().unwrap().iter_mut().for_each(|event| event["type"] = json!("track_removed"));
+        server.events(&removed);
         assert!(begun.elapsed() < long + Duration::from_secs(60), "attempts never fail");
+        resident.push(server.counted("segue_resident_memory_bytes"));
     }
+    // The first quarter is for buffers and merges.
+    let most = |some: &[u64]| some.iter().max().copied().unwrap_or(0);
+    let (first, later) = resident.split_at(resident.len() / 4);
+    assert!(most(later) <= most(first).max(later[0]) + MEMORY_SLACK, "{first:?} {later:?}");
+    server.events(&tracks(*next, *next + 10));
+    *next += 10;
     degraded(server).expect("readiness says so")
 }
 

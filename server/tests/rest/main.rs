@@ -37,3 +37,4 @@ mod states;
 mod steps;
 mod stopping;
 mod twin;
+mod workers;
