@@ -9,8 +9,8 @@ use segue_dataflow::sample;
 use segue_dataflow::scoring::{Lengths, Voting, best, seed_weight};
 use segue_dataflow::settings::{Neighbours, Recommend};
 
-/// New tracks of each playlist, about.
-const IDS_EACH: usize = 24;
+/// Tracks of a playlist, about.
+const IDS_EACH: usize = 64;
 
 /// Lists by key, end to end in one array.
 struct Lists<K, V> {

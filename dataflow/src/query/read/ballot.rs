@@ -162,8 +162,8 @@ pub fn whole(
     playlists.map(|playlist| (playlist, TrackId(u64::MAX)))
 }
 
-/// New tracks that each of some playlists is expected to have: fewer than half of the mean, for like ones share many.
-const TRACKS_EACH: usize = 24;
+/// Tracks of a playlist, about: room for all of them costs less than to grow.
+const TRACKS_EACH: usize = 64;
 
 /// The tracks of playlists, each with the sum of what its playlists give.
 pub fn tracks_of(
