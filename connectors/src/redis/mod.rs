@@ -64,9 +64,9 @@ pub fn shown(url: &str) -> String {
             Ok(()) => parsed.into(),
             Err(()) => "***".to_owned(),
         },
-        Ok(_) => url.to_owned(),
-        Err(_) if url.contains('@') => "***".to_owned(),
-        Err(_) => url.to_owned(),
+        // Perhaps a password where none is looked for.
+        _ if url.contains('@') => "***".to_owned(),
+        _ => url.to_owned(),
     }
 }
 
