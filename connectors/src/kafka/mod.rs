@@ -33,6 +33,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
 use crate::log::{Error, Landmark, Log, PARTITIONS_MAX, Position, Read, Record, Stored, check};
+use crate::step::step;
 use landmark::Surveyor;
 use settings::Role;
 pub use settings::{Settings, is_secret};
@@ -175,12 +176,15 @@ impl Log for Kafka {
             return Err(Error::Closed);
         }
         check(records)?;
-        self.sink.send(records.iter().map(|record| Outgoing {
+        step!("log::write");
+        let positions = self.sink.send(records.iter().map(|record| Outgoing {
             partition: None,
             key: Some(record.key.as_bytes()),
             payload: Some(&record.payload),
             headers: None,
-        }))
+        }))?;
+        step!("log::written");
+        Ok(positions)
     }
 
     fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {

@@ -1,21 +1,24 @@
-//! An object store that fails on purpose: any store, and a script of what goes wrong with which write.
+//! An object store that fails on purpose: any store, a script of what goes wrong with which write, and one for reads.
 //!
-//! One step of the script is used up by each put or delete; when it is over, all goes well.
+//! One step of the first is used up by each put or delete, one of the second by each get or list; when a script is
+//! over, all goes well. Nothing here sleeps: what is slow waits until the test releases it.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Semaphore;
 
-/// What happens to one write.
+/// What happens to one write or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It succeeds.
@@ -24,38 +27,100 @@ pub enum Fault {
     FailBefore,
     /// It has its effect, but the answer is lost.
     FailAfter,
-    /// Half of the object is there, and the answer is lost.
+    /// Half of the object is there, and the answer is lost; of what is read, half comes, as if it were all. A list
+    /// fails half way.
     Torn,
     /// It is not allowed.
     Refused,
+    /// It waits until [`Faulty::release`], then succeeds.
+    Slow,
 }
 
 /// A store with faults.
 #[derive(Debug)]
 pub struct Faulty {
     inner: Arc<dyn ObjectStore>,
-    script: Arc<Mutex<VecDeque<Fault>>>,
+    script: Arc<Script>,
+}
+
+/// What is still to go wrong, and what is held.
+#[derive(Debug)]
+struct Script {
+    state: Mutex<State>,
+    changed: Condvar,
+    released: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    writes: VecDeque<Fault>,
+    reads: VecDeque<Fault>,
+    /// Slow ones that have come.
+    held: u64,
 }
 
 impl Faulty {
     /// A store that works, until a script says otherwise.
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Faulty { inner, script: Arc::default() }
+        let script = Script { state: Mutex::default(), changed: Condvar::new(), released: Semaphore::new(0) };
+        Faulty { inner, script: Arc::new(script) }
     }
 
-    /// Adds steps to the end of the script.
+    /// Adds steps to the end of the script of writes.
     pub fn then(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+        self.script.lock().writes.extend(faults);
     }
 
-    /// How many steps are left.
+    /// Adds steps to the end of the script of reads.
+    pub fn then_reads(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.script.lock().reads.extend(faults);
+    }
+
+    /// How many steps are left of both.
     pub fn left(&self) -> usize {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let state = self.script.lock();
+        state.writes.len() + state.reads.len()
+    }
+
+    /// Waits until so many slow ones have come since the beginning; false when the time is over.
+    pub fn wait_held(&self, calls: u64, timeout: Duration) -> bool {
+        let script = &self.script;
+        let waited = script.changed.wait_timeout_while(script.lock(), timeout, |state| state.held < calls);
+        waited.unwrap_or_else(PoisonError::into_inner).0.held >= calls
+    }
+
+    /// Lets one slow one go on; the next one to come if none is waiting.
+    pub fn release(&self) {
+        self.script.released.add_permits(1);
     }
 }
 
-fn next(script: &Mutex<VecDeque<Fault>>) -> Fault {
-    script.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Fault::Pass)
+impl Script {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(&self) -> Fault {
+        let fault = self.lock().writes.pop_front();
+        self.after_release(fault).await
+    }
+
+    async fn read(&self) -> Fault {
+        let fault = self.lock().reads.pop_front();
+        self.after_release(fault).await
+    }
+
+    /// What is left of a fault once it was released.
+    async fn after_release(&self, fault: Option<Fault>) -> Fault {
+        if fault != Some(Fault::Slow) {
+            return fault.unwrap_or(Fault::Pass);
+        }
+        self.lock().held += 1;
+        self.changed.notify_all();
+        // It is never closed.
+        self.released.acquire().await.into_iter().for_each(tokio::sync::SemaphorePermit::forget);
+        Fault::Pass
+    }
 }
 
 fn failed(fault: Fault, path: &Path) -> Error {
@@ -75,9 +140,11 @@ impl fmt::Display for Faulty {
 #[async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let fault = next(&self.script);
+        let fault = self.script.write().await;
         let done = match fault {
-            Fault::Pass | Fault::FailAfter => self.inner.put_opts(path, payload, options).await?,
+            Fault::Pass | Fault::FailAfter | Fault::Slow => {
+                self.inner.put_opts(path, payload, options).await?
+            }
             Fault::Torn => {
                 let whole: Vec<u8> = payload.iter().flat_map(|part| part.to_vec()).collect();
                 let half = PutPayload::from(whole[..whole.len() / 2].to_vec());
@@ -97,15 +164,25 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(path, options).await
+        let fault = self.script.read().await;
+        if !matches!(fault, Fault::Pass | Fault::Torn) {
+            return Err(failed(fault, path));
+        }
+        let mut got = self.inner.get_opts(path, options).await?;
+        if fault == Fault::Torn {
+            let whole = self.inner.get(path).await?.bytes().await?;
+            let half = whole.slice(..whole.len() / 2);
+            got.payload = GetResultPayload::Stream(stream::once(async move { Ok(half) }).boxed());
+        }
+        Ok(got)
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let (inner, script) = (Arc::clone(&self.inner), Arc::clone(&self.script));
         let delete = move |path: Result<Path>| {
-            let (inner, fault) = (Arc::clone(&inner), next(&script));
+            let (inner, script) = (Arc::clone(&inner), Arc::clone(&script));
             async move {
-                let path = path?;
+                let (path, fault) = (path?, script.write().await);
                 if matches!(fault, Fault::Pass | Fault::FailAfter) {
                     inner.delete(&path).await?;
                 }
@@ -116,7 +193,18 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let (inner, script, prefix) = (Arc::clone(&self.inner), Arc::clone(&self.script), prefix.cloned());
+        let begun = async move {
+            let fault = script.read().await;
+            if fault == Fault::Pass {
+                return inner.list(prefix.as_ref());
+            }
+            let mut all = inner.list(prefix.as_ref()).try_collect::<Vec<_>>().await.unwrap_or_default();
+            all.truncate(if fault == Fault::Torn { all.len() / 2 } else { 0 });
+            let error = failed(fault, &prefix.unwrap_or_default());
+            stream::iter(all.into_iter().map(Ok).chain([Err(error)])).boxed()
+        };
+        begun.flatten_stream().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

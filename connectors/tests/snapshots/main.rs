@@ -8,5 +8,6 @@ mod formats;
 mod images;
 #[path = "../minio/mod.rs"]
 mod minio;
+mod reads;
 mod round_trip;
 mod running;

@@ -12,6 +12,7 @@ mod broker;
 mod changes;
 mod collisions;
 mod crashes;
+mod damaged;
 mod dead_letters;
 mod evaluate;
 mod events;
@@ -21,6 +22,7 @@ mod harness;
 mod interrupt;
 mod kafka;
 mod kills;
+mod memory;
 #[path = "../../../connectors/tests/minio/mod.rs"]
 mod minio;
 mod prequential;

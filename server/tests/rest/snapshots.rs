@@ -119,6 +119,27 @@ fn a_restart_goes_on_from_the_newest_that_is_in_order() {
 }
 
 #[test]
+fn one_is_taken_as_soon_as_enough_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("SEGUE__SNAPSHOTS__EVERY", "24h"), ("SEGUE__SNAPSHOTS__EVERY_EVENTS", "100")];
+    let server = Server::start_with(folder.path(), &variables);
+    let there = || server.admin("/snapshots").body.as_array().unwrap().clone();
+    let next = |snapshots: usize| {
+        let newest = until("a snapshot", || Some(there()).filter(|there| there.len() == snapshots));
+        newest[0]["next"][0].as_u64().unwrap()
+    };
+    server.events(&tracks(0, 99));
+    assert!(there().is_empty());
+    server.events(&tracks(99, 150));
+    let first = next(1);
+    assert!((100..=150).contains(&first), "{first}");
+    // So much again after it.
+    server.events(&tracks(150, 260));
+    let second = next(2);
+    assert!((first + 100..=260).contains(&second), "{first} {second}");
+}
+
+#[test]
 fn snapshots_of_another_log_are_refused_and_none_are_taken_if_off() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let url = format!("file://{}", folders[0].path().join("shared").display());

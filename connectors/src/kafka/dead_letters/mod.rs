@@ -18,6 +18,7 @@ use super::sink::{Outgoing, Sent, Sink};
 use super::{ANSWER, Context, OpenError, Settings, topics};
 use crate::dead_letters::{DeadLetter, Origin, RAW_BYTES_MAX, Refused};
 use crate::log::{Error, Position};
+use crate::step::step;
 
 /// How long a letter waits for a broker that is away, unless the user says otherwise: whoever writes it looks
 /// then whether it is time to stop, and tries again.
@@ -76,7 +77,7 @@ impl DeadLetterTopic {
     /// [`Error::NotAppended`], [`Error::MaybeAppended`]: try again; a reader of the dead-letter topic tells
     /// doubles by their `partition` and `offset`.
     pub fn push(&self, letters: &mut Vec<Refused>) -> Result<(), Error> {
-        let sent = self.sink.deliver(letters.iter().map(|refused| self.outgoing(refused, false)));
+        let sent = self.deliver(letters.iter().map(|refused| self.outgoing(refused, false)));
         let is_there = |sent: &Sent| matches!(sent, Some(Ok(_)));
         sent.iter().flatten().flatten().for_each(|position| self.written(position.offset));
         let mut each = sent.iter();
@@ -98,7 +99,7 @@ impl DeadLetterTopic {
 
     /// Whole if the topic takes it, otherwise its beginning.
     fn push_alone(&self, refused: &Refused) -> Result<(), Error> {
-        let send = |is_cut| self.sink.deliver(std::iter::once(self.outgoing(refused, is_cut)));
+        let send = |is_cut| self.deliver(std::iter::once(self.outgoing(refused, is_cut)));
         let mut sent = send(false);
         if sent.iter().any(is_too_large) {
             sent = send(true);
@@ -106,6 +107,13 @@ impl DeadLetterTopic {
         let positions = self.sink.all(sent)?;
         positions.iter().for_each(|position| self.written(position.offset));
         Ok(())
+    }
+
+    fn deliver<'a>(&self, letters: impl ExactSizeIterator<Item = Outgoing<'a>>) -> Vec<Sent> {
+        step!("dead_letters::write");
+        let sent = self.sink.deliver(letters);
+        step!("dead_letters::written");
+        sent
     }
 
     fn outgoing<'a>(&self, refused: &'a Refused, is_cut: bool) -> Outgoing<'a> {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
 use super::{Topic, added, reached};
 use crate::broker::Broker;
 use crate::harness::{Server, until};
+use crate::memory::Memory;
 use crate::twin::Twin;
 
 const CLIENTS: usize = 3;
@@ -22,6 +23,7 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), &topic.variables());
     let (acknowledged, stop) = (Mutex::new(BTreeSet::new()), AtomicBool::new(false));
+    let refused = AtomicUsize::new(0);
     let count = || acknowledged.lock().unwrap().len();
     let go_on = || {
         let before = count();
@@ -29,7 +31,7 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
     };
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let (server, acknowledged, stop) = (&server, &acknowledged, &stop);
+            let (server, acknowledged, refused, stop) = (&server, &acknowledged, &refused, &stop);
             scope.spawn(move || {
                 for n in (0_u32..).take_while(|_| !stop.load(Ordering::SeqCst)) {
                     let mut event =
@@ -46,6 +48,7 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
                         acknowledged.lock().unwrap().insert(event);
                     } else {
                         assert_eq!(reply.status, 503, "{}", reply.body);
+                        refused.fetch_add(1, Ordering::SeqCst);
                     }
                 }
             });
@@ -53,6 +56,14 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             go_on();
             broker.kill();
+            // As long as events wait for it: questions are answered, and memory stays as it is.
+            let (mut memory, before) = (Memory::default(), refused.load(Ordering::SeqCst));
+            until("every client is refused", || {
+                server.state();
+                memory.look(&server);
+                (refused.load(Ordering::SeqCst) >= before + CLIENTS).then_some(())
+            });
+            memory.grew_by_at_most(0);
             broker.restart();
             go_on();
             broker.stop();

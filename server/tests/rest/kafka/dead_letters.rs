@@ -9,11 +9,19 @@ use serde_json::{Value, json};
 
 use super::{Topic, added, line, reached};
 use crate::harness::{Server, segue, until};
+use crate::memory::Memory;
 use crate::twin::Twin;
 
 /// Of each kind.
 const EACH: usize = 10;
 const RECORDS: usize = 12_000;
+/// Records behind a letter that is not written, and the bytes of each: 96 MiB.
+const BEHIND: usize = 6 << 10;
+const BEHIND_BYTES: usize = 16 << 10;
+/// What may be fetched of them: a queue, and one fetch more.
+const QUEUE_BYTES: u64 = (8 << 20) + (1 << 20);
+/// At memory, before they come; four times as many afterwards.
+const LOOKS: usize = 50;
 
 /// By code, a record that is refused for that.
 fn poison() -> [(&'static str, Vec<u8>); 12] {
@@ -106,7 +114,7 @@ fn no_record_is_read_past_a_letter_that_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), &topic.variables());
     topic.delete(&topic.dead_letters());
-    topic.produce(&[b"p\tno event\n", &*line(&added("p", "t"))].concat(), &[]);
+    topic.produce(b"p\tno event\n", &[]);
     let told = until("it is told", || {
         let told = server.admin("/readyz").body["checks"]["log"].as_str()?.to_owned();
         (told != "ok").then_some(told)
@@ -115,10 +123,26 @@ fn no_record_is_read_past_a_letter_that_is_not_written() {
         told.starts_with("dead letters are not written yet, and no record after them is read: "),
         "{told}"
     );
-    assert_eq!(server.state()["entries"], 0, "questions are answered");
+    // What comes after it stays with the broker, all but what the queue has room for.
+    let mut memory = Memory::default();
+    let mut look = |waiting: &dyn Fn() -> bool| {
+        until("enough is there", || {
+            assert_eq!(server.state()["entries"], 0, "questions are answered");
+            memory.look(&server);
+            waiting().then_some(())
+        });
+    };
+    (0..LOOKS).for_each(|_| look(&|| true));
+    let mut event = added("p", "t");
+    event["padding"] = "x".repeat(BEHIND_BYTES).into();
+    topic.produce(&line(&event).repeat(BEHIND), &[]);
+    look(&|| server.counted("segue_log_lag_records{partition=\"0\"}") == BEHIND as u64 + 1);
+    look(&|| server.counted("segue_log_held_bytes") > QUEUE_BYTES / 2);
+    (0..4 * LOOKS).for_each(|_| look(&|| true));
+    memory.grew_by_at_most(QUEUE_BYTES);
     let dead_letters = topic.dead_letters();
     topic.make(&NewTopic::new(&dead_letters, 1, TopicReplication::Fixed(1)));
-    assert_eq!(reached(&server, 2)["entries"], 1);
+    assert_eq!(reached(&server, BEHIND as u64 + 1)["entries"], 1);
     assert_eq!(topic.consume(&dead_letters, "%s\n"), b"no event\n");
     until("readiness", || (server.admin("/readyz").status == 200).then_some(()));
 }

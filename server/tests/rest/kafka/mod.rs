@@ -104,6 +104,12 @@ impl Topic {
         read.stdout
     }
 
+    /// All records of partition 0; each is one line.
+    pub fn events(&self) -> Vec<Vec<u8>> {
+        let read = self.consume(self.name, "%s\n");
+        read.split(|byte| *byte == b'\n').filter(|event| !event.is_empty()).map(<[u8]>::to_vec).collect()
+    }
+
     pub fn dead_letters(&self) -> String {
         format!("{}.dead-letters", self.name)
     }
