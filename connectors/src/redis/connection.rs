@@ -118,16 +118,16 @@ impl Connection {
         self.yes("deleting values", &commands)
     }
 
-    /// Says that all keys are true as-of `epoch`; false if the key for that was not there: then others may have
-    /// been lost with it. From now on it is there.
+    /// Says that all keys are true as-of `epoch`; false if the key for that was not there, or said less than
+    /// `least`: then others may have been lost with it, and it says 0 from now on.
     ///
     /// # Errors
     /// It may have been set or not.
-    pub fn beat(&mut self, epoch: u64) -> Result<bool, Error> {
+    pub fn beat(&mut self, epoch: u64, least: u64) -> Result<bool, Error> {
         let mut command = self.scripts.beat(&self.layout.state(), epoch);
         command.arg(layout::state(epoch)).arg(self.expire.as_millis() as u64);
-        let said = self.ask("setting the state", &[command])?;
-        Ok(said.first() == Some(&Value::Int(2)))
+        command.arg(least).arg(layout::state(0));
+        Ok(self.yes("setting the state", &[command])? == [true])
     }
 
     /// Keys of rows, some of them twice perhaps, and where to go on: at 0 that was all of them.

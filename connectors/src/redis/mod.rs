@@ -57,13 +57,14 @@ pub fn check(url: &str) -> Result<(), Error> {
     url.into_connection_info().map(drop).map_err(|error| Error::Address(error.to_string()))
 }
 
-/// The address as people may see it.
+/// The address as people may see it: without a password, wherever it stands.
 pub fn shown(url: &str) -> String {
     match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => match parsed.set_password(Some("***")) {
-            Ok(()) => parsed.into(),
-            Err(()) => "***".to_owned(),
-        },
+        Ok(mut parsed) if parsed.password().is_some() || parsed.query().is_some() => {
+            parsed.set_query(None);
+            let hidden = parsed.password().is_none() || parsed.set_password(Some("***")).is_ok();
+            if hidden { parsed.into() } else { "***".to_owned() }
+        }
         // Perhaps a password where none is looked for.
         _ if url.contains('@') => "***".to_owned(),
         _ => url.to_owned(),
@@ -81,6 +82,7 @@ mod tests {
             "redis://:secret@localhost:6380/3",
             "rediss://me:secret@[::1]",
             "unix:///run/redis.sock",
+            "unix:///run/redis.sock?user=me&pass=secret",
         ] {
             assert_eq!(check(url), Ok(()), "{url}");
             assert!(!shown(url).contains("secret"), "{url}");

@@ -35,14 +35,18 @@ redis.call('DEL', key)
 return 1
 ";
 
-/// Sets the value of the key that is there as long as nothing was lost: as PUT. 2 if there was one, else 1.
+/// Sets the value of the key that is there as long as nothing was lost: as PUT, and the epoch that it has at least if
+/// so, and what to set if not. 1 if nothing was.
 const BEAT: &str = r"
-if epoch and epoch > tonumber(ARGV[1]) then
-    redis.call('PEXPIRE', key, ARGV[3])
-    return 2
+if not epoch or epoch < tonumber(ARGV[4]) then
+    redis.call('SET', key, ARGV[5], 'PX', ARGV[3])
+    return 0
+end
+if epoch > tonumber(ARGV[1]) then
+    return redis.call('PEXPIRE', key, ARGV[3])
 end
 redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
-return epoch and 2 or 1
+return 1
 ";
 
 /// All of them.
@@ -79,7 +83,7 @@ impl Scripts {
         call(&self.delete, key, epoch)
     }
 
-    /// Still without value and milliseconds.
+    /// Still without value, milliseconds, the least epoch and the other value.
     pub fn beat(&self, key: &str, epoch: u64) -> Cmd {
         call(&self.beat, key, epoch)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use segue_connectors::redis::layout::{Beside, Row, dated, gone, json};
+use segue_connectors::redis::layout::{Beside, Layout, Row, dated, gone, json};
 use segue_connectors::redis::{Connection, Error, Settings, Write};
 use serde_json::json;
 use server::Redis;
@@ -119,7 +119,7 @@ fn keys_of_this_prefix_and_version_are_found_and_no_others() {
     for to in &mut writers {
         let writes: Vec<Write> = (0..2_500).map(|n| row(to, &format!("t:{n}"), 1)).collect();
         assert!(to.put(&writes).unwrap().into_iter().all(|won| won));
-        assert_eq!(to.beat(1), Ok(false));
+        assert_eq!(to.beat(1, 0), Ok(false));
     }
     for to in &mut writers {
         let (mut from, mut found) = (0, Vec::new());
@@ -142,12 +142,17 @@ fn keys_of_this_prefix_and_version_are_found_and_no_others() {
 fn a_flush_is_noticed_and_forgotten_scripts_are_told_again() {
     let redis = Redis::start();
     let mut to = open(&redis);
-    assert_eq!([to.beat(3), to.beat(2), to.beat(4)], [Ok(false), Ok(true), Ok(true)]);
+    assert_eq!([to.beat(3, 0), to.beat(2, 0), to.beat(4, 0)], [Ok(false), Ok(true), Ok(true)]);
     assert_eq!(redis.all("*"), BTreeMap::from([(to.layout().state(), json!({"epoch": 4}))]));
     redis.ask(&["SCRIPT", "FLUSH"]);
     assert_eq!(to.put(&[row(&to, "t", 1), row(&to, "u", 1)]), Ok(vec![true, true]));
     redis.ask(&["FLUSHALL"]);
-    assert_eq!([to.beat(2), to.beat(2)], [Ok(false), Ok(true)]);
+    let says = || redis.all("*")[&Layout::new("test").state()]["epoch"].as_u64();
+    // What is empty does not say that all is there.
+    assert_eq!((to.beat(5, 4), says()), (Ok(false), Some(0)));
+    assert_eq!((to.beat(6, 0), says()), (Ok(true), Some(6)));
+    // Nor does one that has fallen behind.
+    assert_eq!((to.beat(7, 6), to.beat(9, 8), says()), (Ok(true), Ok(false), Some(0)));
 }
 
 #[test]
@@ -167,12 +172,12 @@ fn what_was_on_its_way_while_the_server_stood_still_does_not_undo_what_came_afte
     assert_eq!(new.put(&[row(&new, "t", 7), row(&new, "t", 5)]), Ok(vec![true, false]));
     assert_eq!(epochs(&redis, "*"), BTreeMap::from([(key, 7)]));
     redis.kill();
-    let lost = new.beat(1).expect_err("nobody is there");
+    let lost = new.beat(1, 0).expect_err("nobody is there");
     assert!(matches!(lost, Error::Away { .. }), "{lost}");
     let away = Connection::open(&settings(&redis, "test")).err().map(|error| error.to_string());
     assert!(away.as_ref().is_some_and(|away| away.contains("refused")), "{away:?}");
     redis.restart();
-    assert_eq!(open(&redis).beat(1), Ok(false));
+    assert_eq!(open(&redis).beat(1, 0), Ok(false));
 }
 
 #[test]
@@ -190,7 +195,7 @@ fn a_server_that_refuses_says_why() {
     ];
     for (epoch, (refuse, mend, word)) in (1..).zip(refusals) {
         redis.ask(refuse);
-        for refused in [to.put(&[row(&to, "t", epoch)]).map(drop), to.beat(epoch).map(drop)] {
+        for refused in [to.put(&[row(&to, "t", epoch)]).map(drop), to.beat(epoch, 0).map(drop)] {
             let refused = refused.expect_err(word);
             assert!(matches!(&refused, Error::Refused { why, .. } if why.contains(word)), "{refused}");
         }
@@ -221,7 +226,7 @@ fn values_are_gone_some_time_unless_they_are_kept() {
     assert_eq!(open(&redis).touch([(&*keys[0], 1)].into_iter()), Ok(vec![true]));
     assert!(left()[0] > 500_000, "{:?}", left());
     assert_eq!(short.put(&[row(&short, "t", 2), none(&short, "u", 2)]), Ok(vec![true, true]));
-    assert_eq!(short.beat(1), Ok(false));
+    assert_eq!(short.beat(1, 0), Ok(false));
     while !redis.all("*").is_empty() {
         std::thread::yield_now();
     }

@@ -58,5 +58,6 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     let ours = began.elapsed().as_secs_f64();
     let what = "start of a server until it has all of a topic, beside reading and decoding it alone";
     table.ratio(what, ours, alone, 2.0, |s| format!("{s:.1} s"));
+    server.graph()?;
     visible(corpus, &server, "event sent → visible, through Kafka", 0.1, table)
 }

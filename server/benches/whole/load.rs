@@ -22,6 +22,8 @@ pub struct Loaded {
     pub engine: Engine,
     /// Position of the next event.
     pub next: u64,
+    /// How far it is.
+    pub watch: Arc<Watch>,
 }
 
 /// The engine as the server runs it.
@@ -75,5 +77,5 @@ pub fn load(corpus: &Corpus, table: &mut Table) -> anyhow::Result<Loaded> {
     );
     table.ratio("replay into the engine", loaded, alone, 2.0, |s| format!("{s:.1} s"));
     drop(watch.wait(|seen| seen.graph < as_of));
-    Ok(Loaded { engine, next })
+    Ok(Loaded { engine, next, watch })
 }

@@ -137,12 +137,17 @@ impl Asker<'_> {
         Ok(sent.into_iter().map(|told| told.recv()).collect::<Result<_, _>>()?)
     }
 
-    /// The engine, and then the arrays on as many threads, under the same load.
-    fn both_beside(&mut self) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-        let ours = self.beside(|asker, seeds, to| {
+    /// The engine at the rate.
+    fn ours_beside(&mut self) -> anyhow::Result<Vec<f64>> {
+        self.beside(|asker, seeds, to| {
             let plain = settings::Recommend::plain();
             asker.ask(seeds, plain, move |_, took| to.send(took).unwrap_or(()))
-        })?;
+        })
+    }
+
+    /// The engine, and then the arrays on as many threads, under the same load.
+    fn both_beside(&mut self) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+        let ours = self.ours_beside()?;
         let (csr, (questions, asked)) =
             (self.csr, bounded::<(Vec<TrackId>, Instant, SyncSender<f64>)>(1_000));
         std::thread::scope(|scope| {
@@ -186,6 +191,8 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
         table.note(&note);
     };
     row("recommendation, 5 seeds, alone", asker.alone(ALONE)?);
+    let calm = asker.ours_beside()?;
+    drop(loaded.watch.lags());
     let stop = AtomicBool::new(false);
     let beside = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(corpus, loaded, &stop));
@@ -198,8 +205,12 @@ pub fn measure(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::R
         beside.map(|(ours, theirs)| (ours, theirs, workers))
     })?;
     let (ours, theirs, workers) = beside;
+    let ratio = (quantile(&ours, 0.9), quantile(&calm, 0.9));
     row("… both at 300 a second beside 2,000 events/s", (ours, theirs));
     table.note(&format!("the workers use {:.0} % of a core", workers * 100.0));
+    table.ratio("… at 300 a second with 2,000 events/s, beside without, p90", ratio.0, ratio.1, 2.0, ms);
+    let lags = loaded.watch.lags();
+    table.bound("… and how far the graph is behind answers meanwhile, p99", quantile(&lags, 0.99), 0.5, ms);
     for seeds in [1, 5, 25, 100] {
         let (full, plain) = asker.scored(seeds)?;
         let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;

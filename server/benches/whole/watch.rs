@@ -9,8 +9,7 @@ use segue_dataflow::workers::{Observer, Progress};
 /// How far events and the graph are, and how long each was behind.
 #[derive(Default)]
 pub struct Watch {
-    /// So far.
-    pub seen: Mutex<Seen>,
+    seen: Mutex<Seen>,
     news: Condvar,
 }
 
@@ -26,7 +25,7 @@ pub struct Seen {
     /// Epochs that answers have and rows have not.
     behind: Vec<(u64, Instant)>,
     /// Seconds from the one to the other.
-    pub lags: Vec<f64>,
+    lags: Vec<f64>,
 }
 
 impl Observer for Watch {
@@ -54,6 +53,11 @@ impl Observer for Watch {
 }
 
 impl Watch {
+    /// Seconds that epochs were behind in the graph, since last asked.
+    pub fn lags(&self) -> Vec<f64> {
+        std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).lags)
+    }
+
     /// Waits while it is behind.
     pub fn wait(&self, behind: impl Fn(&Seen) -> bool) -> MutexGuard<'_, Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -309,7 +309,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 35] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 37] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -334,6 +334,8 @@ impl Config {
             ("changes.charts_ms", self.changes.charts_ms, 10..=3_600_000),
             ("changes.heartbeat_ms", self.changes.heartbeat_ms, 100..=3_600_000),
             ("changes.idle_ms", self.changes.idle_ms, 0..=86_400_000),
+            ("redis.expire in ms", self.redis.expire.0.as_millis() as u64, 2_000..=1 << 40),
+            ("redis.timeout in ms", self.redis.timeout.0.as_millis() as u64, 1..=3_600_000),
             ("redis.batch", self.redis.batch as u64, 1..=10_000),
             ("redis.rows_per_s", self.redis.rows_per_s.into(), 1..=1_000_000),
             ("redis.waiting", self.redis.waiting as u64, 1..=1 << 32),

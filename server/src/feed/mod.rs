@@ -236,6 +236,14 @@ impl State {
         self.readers > 0 || self.left.is_some_and(|left| left.elapsed() < idle)
     }
 
+    /// The rows of these tracks are to be told again after this step.
+    fn retry(&mut self, tracks: impl IntoIterator<Item = TrackId>, step: u64) {
+        for track in tracks {
+            let last = self.retry.entry(track).or_default();
+            *last = step.max(*last);
+        }
+    }
+
     /// Takes the tracks whose row is to be told again after this step.
     fn again(&mut self, step: u64) -> FxHashSet<TrackId> {
         let due = self.retry.iter().filter(|(_, of)| **of < step).map(|(track, _)| *track).collect();

@@ -145,10 +145,9 @@ impl Reader {
     ) -> Result<std::convert::Infallible, End> {
         let heartbeat = Duration::from_millis(self.shared.settings.heartbeat_ms);
         while !self.shared.state(|state| state.active) {
-            self.wait(to, news, heartbeat).await?;
+            self.wait(self.begin(), to, news, heartbeat).await?;
         }
-        // What is after it is part of what is not whole yet.
-        let mut position = self.position.unwrap_or_else(|| self.shared.state(|state| state.ring.settled().1));
+        let mut position = self.begin();
         if self.whole {
             whole::send(self, position, to, news).await?;
         }
@@ -165,10 +164,15 @@ impl Reader {
                     }
                 }
                 Next::Marks(marks) => self.mark(marks, position, to, news).await?,
-                Next::Nothing => self.wait(to, news, heartbeat).await?,
+                Next::Nothing => self.wait(position, to, news, heartbeat).await?,
                 Next::End(end) => return Err(end),
             }
         }
+    }
+
+    /// Where it goes on, or else the present. What is after that is part of what is not whole yet.
+    fn begin(&self) -> u64 {
+        self.position.unwrap_or_else(|| self.shared.state(|state| state.ring.settled().1))
     }
 
     fn next(&self, position: u64) -> Next {
@@ -249,6 +253,7 @@ impl Reader {
     /// Waits for news; says that it is there if there are none for long.
     async fn wait(
         &self,
+        position: u64,
         to: &mpsc::Sender<Bytes>,
         news: &mut watch::Receiver<bool>,
         heartbeat: Duration,
@@ -259,7 +264,7 @@ impl Reader {
         tokio::select! {
             () = to.closed() => Err(End::Left),
             told = news.changed() => told.map_err(|_| End::Stopping),
-            () = tokio::time::sleep(heartbeat) => to.send(Bytes::from_static(b":\n\n")).await.map_err(|_| End::Left),
+            () = tokio::time::sleep(heartbeat) => self.hand(Bytes::from_static(b":\n\n"), position, to, news).await,
         }
     }
 }

@@ -96,7 +96,7 @@ pub async fn send(
         });
         let (rest, (text, events, left_out)) = taken.await?;
         whole = rest;
-        reader.shared.state(|state| state.retry.extend(left_out.into_iter().map(|track| (track, step))));
+        reader.shared.state(|state| state.retry(left_out, step));
         reader.hand(text.into(), position, to, news).await?;
         metrics::changes_sent(events);
     }

@@ -188,7 +188,7 @@ impl Writer {
                 }
             }
         }
-        self.shared.state(|state| state.retry.extend(left_out.into_iter().map(|track| (track, epoch))));
+        self.shared.state(|state| state.retry(left_out, epoch));
         if epoch >= self.ahead {
             self.marks.graph = Some(epoch);
         }

@@ -28,19 +28,20 @@ impl Pending {
         Pending { queue: VecDeque::new(), there: FxHashSet::default(), most: most.max(1), added: 0 }
     }
 
-    /// One more; nothing new if it waits already. False if the longest-waiting had to go for it.
+    /// One more; nothing new if it waits already. Gives the longest-waiting if it had to go for it.
     #[must_use]
-    pub fn add(&mut self, waiting: Waiting) -> bool {
+    pub fn add(&mut self, waiting: Waiting) -> Option<TrackId> {
         if !self.there.insert(waiting.track) {
-            return true;
+            return None;
         }
         self.queue.push_back(waiting);
         self.added += 1;
-        let fits = self.queue.len() <= self.most;
-        if !fits && let Some(oldest) = self.queue.pop_front() {
-            self.there.remove(&oldest.track);
+        if self.queue.len() <= self.most {
+            return None;
         }
-        fits
+        let oldest = self.queue.pop_front()?.track;
+        self.there.remove(&oldest);
+        Some(oldest)
     }
 
     /// The longest-waiting, in their order.
@@ -52,12 +53,12 @@ impl Pending {
         taken
     }
 
-    /// Those that were taken wait on, before all others.
+    /// Those that were taken wait on, before all others. One that has come again meanwhile waits twice: the earlier
+    /// says since when.
     pub fn put_back(&mut self, taken: impl DoubleEndedIterator<Item = Waiting>) {
         for waiting in taken.rev() {
-            if self.there.insert(waiting.track) {
-                self.queue.push_front(waiting);
-            }
+            self.there.insert(waiting.track);
+            self.queue.push_front(waiting);
         }
     }
 
@@ -103,16 +104,17 @@ mod tests {
     #[test]
     fn each_waits_once_and_the_oldest_goes_if_there_is_no_room() {
         let mut pending = Pending::new(3);
-        assert!([(1, 10), (2, 10), (1, 20), (3, 20)].into_iter().all(|(t, e)| pending.add(waiting(t, e))));
+        let more = [(1, 10), (2, 10), (1, 20), (3, 20)];
+        assert!(more.into_iter().all(|(track, through)| pending.add(waiting(track, through)).is_none()));
         assert_eq!((pending.len(), pending.added(), pending.passed()), (3, 3, 0));
         assert_eq!(pending.take(2), [waiting(1, 10), waiting(2, 10)]);
-        assert!(pending.add(waiting(1, 30)));
+        assert_eq!(pending.add(waiting(1, 30)), None);
         pending.put_back([waiting(1, 10), waiting(2, 10)].into_iter());
-        assert_eq!((pending.first(), pending.len()), (Some(waiting(2, 10)), 3));
-        assert_eq!((pending.added(), pending.passed()), (4, 1));
+        assert_eq!((pending.first(), pending.len()), (Some(waiting(1, 10)), 4));
+        assert_eq!((pending.added(), pending.passed()), (4, 0));
         assert_eq!(pending.room(), 0);
-        assert!(!pending.add(waiting(4, 40)));
-        assert_eq!(pending.take(9), [waiting(3, 20), waiting(1, 30), waiting(4, 40)]);
+        assert_eq!(pending.add(waiting(4, 40)), Some(TrackId(1)));
+        assert_eq!(pending.take(9), [waiting(2, 10), waiting(3, 20), waiting(1, 30), waiting(4, 40)]);
         assert_eq!((pending.first(), pending.passed()), (None, 5));
     }
 }

@@ -42,12 +42,16 @@ pub struct Pusher {
     sweep: Option<Sweep>,
     /// Whether what stands there is in doubt, and no sweep since.
     owed: bool,
+    /// Whether a row was forgotten that the present sweep may not find.
+    forgotten: bool,
     /// After a sweep: how many rows have to have passed so that all are there.
     filled: Option<u64>,
     /// Whether it was the sweep's turn last.
     swept: bool,
     /// The newest step told.
     through: u64,
+    /// What the state said at the last beat, at least; 0 if it has to be set first.
+    beaten: u64,
     ready: Ready,
     due: Due,
 }
@@ -97,9 +101,11 @@ impl Pusher {
             charts: Charts::default(),
             sweep: None,
             owed: true,
+            forgotten: false,
             filled: None,
             swept: false,
             through: 0,
+            beaten: 0,
             ready: Ready::No,
             due: Due { connect: now, beat: now, charts: now, sweep: now, work: now },
             parts,
@@ -146,21 +152,24 @@ impl Pusher {
         if self.ready != Ready::Yes {
             return; // the first sweep looks at all
         }
-        let mut lost = told.lost;
-        for track in told.tracks {
-            lost += usize::from(!self.pending.add(Waiting { track, through: before }));
-        }
-        self.lost(lost);
-    }
-
-    /// So many changed rows are not waited for any more: then all are looked at.
-    fn lost(&mut self, rows: usize) {
-        if rows > 0 {
-            metrics::redis_dropped(rows);
+        if told.lost > 0 {
+            // Nobody knows which.
+            metrics::redis_dropped(told.lost);
             self.pending.clear();
             self.ledger.doubt_all();
             self.doubt();
         }
+        for track in told.tracks {
+            let oldest = self.pending.add(Waiting { track, through: before });
+            oldest.into_iter().for_each(|track| self.forget(track));
+        }
+    }
+
+    /// A changed row is not waited for any more: another sweep finds it.
+    fn forget(&mut self, track: TrackId) {
+        metrics::redis_dropped(1);
+        self.ledger.doubt(track);
+        (self.forgotten, self.filled) = (true, None);
     }
 
     fn is_ready(&mut self) -> bool {

@@ -70,7 +70,8 @@ impl Sweep {
                     let track = TrackId::of(uri);
                     match ledger.get(track) {
                         Some(held) => *held.uri != *uri,
-                        None => !self.wanted.contains(&track),
+                        // One that is wanted is known from now on: its row may go before it is pushed.
+                        None => !self.wanted.contains(&track) || !ledger.intend(track, uri, key.len()),
                     }
                 };
                 let strange: Vec<&String> = keys.iter().filter(strange).collect();

@@ -25,7 +25,11 @@ impl Pusher {
         let now = Instant::now();
         self.ledger.forget_gone(now);
         if now >= self.due.beat {
-            if !connection.beat(self.epoch())? {
+            let epoch = self.epoch();
+            if connection.beat(epoch, self.beaten)? {
+                self.beaten = self.beaten.max(epoch);
+            } else {
+                self.beaten = 0;
                 self.doubt();
             }
             self.pending.put_back(std::mem::take(&mut self.later).into_iter());
@@ -38,7 +42,7 @@ impl Pusher {
             self.charts.send(&next, from, connection, &mut self.ledger)?;
             self.due.charts = now + settings.charts_every.0;
         }
-        if self.owed || self.sweep.is_none() && now >= self.due.sweep {
+        if self.owed || self.sweep.is_none() && (now >= self.due.sweep || self.forgotten) {
             self.plan();
         }
         if now < self.due.work {
@@ -55,6 +59,7 @@ impl Pusher {
     /// Begins a sweep: which tracks are to have keys.
     fn plan(&mut self) {
         let (first, engine) = (std::mem::take(&mut self.owed), &self.parts.engine);
+        self.forgotten = false;
         self.due.sweep = Instant::now() + self.parts.settings.expire.0 / SWEEPS;
         // As-of this epoch or later all rows are found.
         let epoch = engine.graph().1;
@@ -72,11 +77,14 @@ impl Pusher {
         let Swept { missing, commands, done } =
             sweep.go_on(connection, &mut self.ledger, self.pending.room())?;
         let waiting = missing.into_iter().map(|track| Waiting { track, through: 0 });
-        let lost = waiting.filter(|waiting| !self.pending.add(*waiting)).count();
+        let lost = waiting.filter(|waiting| self.pending.add(*waiting).is_some()).count();
         debug_assert_eq!(lost, 0, "there is room for them");
         if done && self.sweep.take().is_some() {
             metrics::redis_swept();
-            self.filled.get_or_insert(self.pending.added());
+            match std::mem::take(&mut self.forgotten) {
+                true => self.due.sweep = Instant::now(),
+                false => _ = self.filled.get_or_insert(self.pending.added()),
+            }
             self.works();
         }
         Ok(commands as f64 / LIGHT as f64)
@@ -105,8 +113,9 @@ impl Pusher {
 
     /// The epoch as-of which all keys are true; 0 if that is not known.
     pub(super) fn epoch(&self) -> u64 {
-        let filled = self.filled.is_some_and(|mark| self.pending.passed() >= mark) && self.later.is_empty();
-        let first = || self.pending.first().map_or(self.through, |waiting| waiting.through);
-        if filled { first() } else { 0 }
+        let filled = self.filled.is_some_and(|mark| self.pending.passed() >= mark);
+        let waiting = self.pending.first().into_iter().chain(self.later.iter().copied());
+        let epoch = || waiting.map(|waiting| waiting.through).min().unwrap_or(self.through);
+        if filled { epoch() } else { 0 }
     }
 }
