@@ -1,11 +1,12 @@
 //! Sources that are broken, each in its way: the message names the place, everything else still loads.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use segue_dataflow::event::{Change, Event, TRACKS_MAX};
 use segue_replay::source::{Counts, Fault, Reader, Sink, find};
@@ -66,7 +67,7 @@ fn a_bad_slice_is_named_with_its_place_and_the_others_load() {
         ("a.json", b"{\"info\":{}}".to_vec(), 0, ["a.json:1:", "missing field `playlists`"]),
         ("a.json", b"{\"playlists\":[{\"pid\":\"x\"}]}".to_vec(), 0, ["a.json:1:", "invalid type"]),
         ("a.json", vec![], 0, ["a.json:1:", "EOF"]),
-        ("a.json.gz", b"this is text, not gzip".to_vec(), 0, ["a.json.gz", "invalid gzip header"]),
+        ("a.json.gz", b"this is text, not gzip".to_vec(), 0, ["a.json.gz:1:0: ", "invalid gzip header"]),
     ] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(name), &bad).unwrap();
@@ -84,14 +85,21 @@ fn a_gzip_stream_that_ends_early_gives_what_is_before() {
     let dir = tempfile::tempdir().unwrap();
     let pids: Vec<u64> = (0..2000).collect();
     let packed = gz(&slice(&pids, r#"{"track_uri":"t"}"#));
-    fs::write(dir.path().join("a.json.gz"), &packed[..packed.len() / 2]).unwrap();
+    let slice = &packed[..packed.len() / 2];
+    fs::write(dir.path().join("a.json.gz"), slice).unwrap();
     let event = r#"{"type":"playlist_deleted","playlist":"p","at":"2024-05-01T12:00:00Z"}"#;
     let packed = gz(&format!("{event}\n").repeat(2000));
-    fs::write(dir.path().join("b.ndjson.gz"), &packed[..packed.len() / 2]).unwrap();
+    let edits = &packed[..packed.len() / 2];
+    fs::write(dir.path().join("b.ndjson.gz"), edits).unwrap();
     let (heard, counts) = hear(dir.path());
     assert_eq!(heard.faults.len(), 2);
-    for (fault, name) in heard.faults.iter().zip(["a.json.gz", "b.ndjson.gz"]) {
-        assert!(fault.contains(name) && fault.contains("could not read beyond byte"), "{fault}");
+    for (fault, (name, packed)) in heard.faults.iter().zip([("a.json.gz", slice), ("b.ndjson.gz", edits)]) {
+        // Line and column of the last byte that comes out.
+        let mut text = Vec::new();
+        GzDecoder::new(packed).read_to_end(&mut text).expect_err("it ends early");
+        let (line, last) = text.split(|b| *b == b'\n').enumerate().last().expect("a line");
+        let place = format!("{name}:{}:{}: could not read on from here", line + 1, last.len());
+        assert!(line > 100 && fault.contains(&place), "{place}: {fault}");
     }
     assert!((1..2000).contains(&counts.playlists), "{counts:?}");
     assert!(counts.events > counts.playlists, "{counts:?}");

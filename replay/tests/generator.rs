@@ -32,13 +32,16 @@ fn write(job: Job, out: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn the_same_bytes_on_any_number_of_threads() {
-    let dirs = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let dirs = [(); 5].map(|()| tempfile::tempdir().unwrap());
     let one = write(JOB, dirs[0].path());
     let names: Vec<_> = one.iter().map(|(name, _)| name.as_str()).collect();
     let slices = ["mpd.slice.0-999.json", "mpd.slice.1000-1999.json", "mpd.slice.2000-2999.json"];
     assert_eq!(names, [&["edits.ndjson"][..], &slices].concat());
     assert!(write(Job { threads: 3, ..JOB }, dirs[1].path()) == one);
     assert!(write(Job { seed: 8, ..JOB }, dirs[2].path()) != one);
+    let packed = write(Job { gzip: true, ..JOB }, dirs[3].path());
+    assert!(packed.iter().all(|(name, _)| name.ends_with(".gz")) && packed.len() == one.len());
+    assert!(write(Job { gzip: true, threads: 3, ..JOB }, dirs[4].path()) == packed);
     // Writing again over the same is fine, over another data set is not.
     assert!(write(JOB, dirs[0].path()) == one);
     let fewer = Job { playlists: 1000, ..JOB }.write(dirs[0].path(), &AtomicBool::new(false));
@@ -151,5 +154,28 @@ fn edits_suit_what_is_there() {
     }
     for kind in ["playlist_put", "playlist_titled", "track_added", "track_removed", "playlist_deleted"] {
         assert!(kinds.get(kind).is_some_and(|&n| n > 20), "{kind}: {kinds:?}");
+    }
+}
+
+#[test]
+fn four_little_known_tracks_at_a_time_are_hot() {
+    let mut edits = Edits::new(3, 5_000);
+    let mut hot_before = HashSet::new();
+    for _ in 0..3 {
+        let mut added = HashMap::<String, u32>::new();
+        for event in edits.by_ref().take(5_000) {
+            if let Change::TrackAdded { track, .. } = event.change {
+                *added.entry(track.uri.into_owned()).or_default() += 1;
+            }
+        }
+        let all = f64::from(added.values().sum::<u32>());
+        let mut most: Vec<_> = added.into_iter().map(|(track, times)| (times, track)).collect();
+        most.sort_unstable_by(|a, b| b.cmp(a));
+        let of_hot = most[..4].iter().map(|(times, _)| f64::from(*times)).sum::<f64>() / all;
+        assert!((0.15..0.25).contains(&of_hot), "hot tracks have {of_hot} of the additions");
+        assert!(most[3].0 > 5 * most[4].0, "the fifth is not hot: {:?}", &most[..5]);
+        let hot: HashSet<_> = most.drain(..4).map(|(_, track)| track).collect();
+        assert!(hot.is_disjoint(&hot_before), "others take their place");
+        hot_before = hot;
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Where there is no terminal, a line is written this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -21,15 +21,24 @@ pub struct Progress {
     quiet: bool,
 }
 
+/// How long it will take, once that can be told.
+fn left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    let _ = match state.pos() {
+        0 => out.write_str("?"),
+        _ => write!(out, "{:#}", HumanDuration(state.eta())),
+    };
+}
+
 impl Progress {
     /// For sources of so many bytes on disk.
     pub fn new(bytes_all: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_S);
+            // Fits into 80 columns.
             let style =
-                ProgressStyle::with_template("{bar:30} {percent:>3}% of the sources  {msg}  eta {eta}");
+                ProgressStyle::with_template("{bar:20} {percent:>3}% of the sources  {msg}  eta {left}");
             let bar = ProgressBar::with_draw_target(Some(bytes_all), target);
-            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("left", left))
         });
         Progress { bar, bytes: 0, bytes_all, events: 0, next_line: LINE_EVERY, quiet: false }
     }

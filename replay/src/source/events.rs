@@ -14,11 +14,11 @@ const READ_STEP_BYTES: u64 = 1 << 20;
 
 /// Reads the file `path` to its end, `line` being room for one line.
 pub fn read(path: &Path, line: &mut Vec<u8>, sink: &mut Counted<'_>) -> ControlFlow<()> {
-    let unreadable = |offset, source| Fault::Unreadable { path: shown(path), offset, source };
+    let unreadable = |line, column, source| Fault::Unreadable { path: shown(path), line, column, source };
     let (mut file, position) = match file::open(path) {
         Ok(opened) => opened,
         Err(error) => {
-            sink.fault(unreadable(0, error));
+            sink.fault(unreadable(1, 0, error));
             return ControlFlow::Continue(());
         }
     };
@@ -28,7 +28,7 @@ pub fn read(path: &Path, line: &mut Vec<u8>, sink: &mut Counted<'_>) -> ControlF
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                sink.fault(unreadable(offset, error));
+                sink.fault(unreadable(number + 1, line.len(), error));
                 break;
             }
         }

@@ -50,14 +50,14 @@ pub enum Fault {
         what: String,
     },
     /// The rest of a file: it could not be read, or its gzip stream is broken.
-    #[error(
-        "{path}: could not read beyond byte {offset} of its text: {source}; what stands before was taken"
-    )]
+    #[error("{path}:{line}:{column}: could not read on from here: {source}; what stands before was taken")]
     Unreadable {
         /// The file.
         path: String,
-        /// How many bytes of (unpacked) text came before.
-        offset: u64,
+        /// Line of the (unpacked) text, from 1.
+        line: u64,
+        /// How many bytes of the line came before.
+        column: usize,
         /// What the system or gzip said.
         source: std::io::Error,
     },

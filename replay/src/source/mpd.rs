@@ -68,7 +68,10 @@ pub fn read(
     }
     match (slurped, parsed) {
         (Slurped::Broken(source), _) => {
-            sink.fault(Fault::Unreadable { path: shown(path), offset: text.len() as u64, source });
+            let begin = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+            let line = 1 + text.iter().filter(|b| **b == b'\n').count() as u64;
+            let column = text.len() - begin;
+            sink.fault(Fault::Unreadable { path: shown(path), line, column, source });
         }
         (_, Err(e)) => {
             let (line, column) = (e.line(), e.column());

@@ -1,5 +1,6 @@
 //! `POST /v1/events`: what is taken, what is refused, and that nothing of a batch is lost.
 
+use segue_dataflow::event::EVENT_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, segue};
@@ -35,8 +36,9 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let (long, many) = ("x".repeat(513), vec![json!({"uri": "t"}); 20_001]);
+    let large = "x".repeat(EVENT_BYTES_MAX);
     let good = added("p:1", "t:1").to_string();
-    let bad: [(Vec<u8>, &str, &str); 12] = [
+    let bad: [(Vec<u8>, &str, &str); 13] = [
         (b"{\"type\":".to_vec(), "malformed_json", ""),
         (b"{\"type\":\"\xff\"}".to_vec(), "not_utf8", ""),
         (
@@ -83,6 +85,11 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
             "out_of_range",
             "track.duration_ms",
         ),
+        (
+            json!({"type": "playlist_titled", "playlist": "p", "title": large, "at": AT}).to_string().into(),
+            "too_large",
+            "",
+        ),
     ];
     let mut body = Vec::new();
     for (line, ..) in &bad {
@@ -121,7 +128,7 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
         assert_eq!((reply.status, &reply.body["code"]), (400, &json!("malformed_json")), "{body:?}");
     }
     let state = server.state();
-    assert_eq!((&state["entries"], &state["dead_letters"]), (&json!(1), &json!(18)));
+    assert_eq!((&state["entries"], &state["dead_letters"]), (&json!(1), &json!(19)));
     let metrics = server.admin("/metrics").body;
     assert!(
         metrics.as_str().unwrap().contains("segue_events_rejected_total{code=\"bad_time\"} 1"),
@@ -137,7 +144,7 @@ fn the_bad_ones_are_dead_lettered_and_the_rest_goes_on() {
     assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
     let letters: Vec<Value> =
         String::from_utf8(list.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(letters.len(), 18);
+    assert_eq!(letters.len(), 19);
     for (index, (_, code, _)) in bad.iter().enumerate() {
         assert_eq!(letters[index]["letter"]["code"], *code);
         assert_eq!(letters[index]["letter"]["source"], "http");

@@ -1,4 +1,4 @@
-//! Ctrl-C at `segue replay` in a terminal: it says how to go on, and going on with that gives the same state.
+//! `segue replay` in a terminal: a bar, and after Ctrl-C how to go on; going on with that gives the same state.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -45,6 +45,11 @@ fn an_interrupted_replay_says_how_to_go_on() {
     let next = from_offset(&shown).unwrap_or_else(|| panic!("{shown}"));
     assert!(next > 500 && next < data.events, "{shown}");
     assert!(shown.contains(&format!("interrupted after {next} events")), "{shown}");
+    let is_bar = |line: &str| {
+        let parts = ["% of the sources  ", " events, ", "/s  eta "];
+        parts.iter().all(|part| line.contains(part))
+    };
+    assert!(shown.split(['\r', '\n']).any(is_bar), "{shown}");
     let taken = server.state()["offsets"]["0"].as_u64();
     assert_eq!(taken, Some(next), "what it says is what the server has");
     let (code, shown) = in_terminal(&replay(&format!("--from-offset {next}")), |_| {});

@@ -31,6 +31,7 @@ mod real_data;
 mod redis;
 #[path = "../../../connectors/tests/redis/server.rs"]
 mod redis_server;
+mod replays;
 mod routes;
 mod schema;
 mod snapshots;

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use rdkafka::admin::{NewTopic, TopicReplication};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use segue_dataflow::event::EVENT_BYTES_MAX;
 use serde_json::{Value, json};
 
 use super::{Topic, added, line, reached};
@@ -106,6 +109,27 @@ fn poison_from_another_client_is_dead_lettered_to_the_last_record() {
         seen += 1;
     }
     assert_eq!(seen, 120);
+}
+
+#[test]
+fn more_than_16_mib_is_no_event_and_the_rest_goes_on() {
+    let topic = Topic::new("oversize", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let producer: BaseProducer = topic.client(&[("message.max.bytes", "20000000")]).create().unwrap();
+    let mut large = added("p", "t");
+    large["track"]["name"] = json!("x".repeat(EVENT_BYTES_MAX));
+    for payload in [large.to_string(), added("p", "u").to_string()] {
+        producer.send(BaseRecord::to("oversize").key("p").payload(&payload)).map_err(|(e, _)| e).unwrap();
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
+    let server = Server::start_with(folder.path(), &topic.variables());
+    let state = reached(&server, 2);
+    assert_eq!((&state["entries"], &state["dead_letters"]), (&json!(1), &json!(1)));
+    let listed = dead_letters(&topic, folder.path(), &["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("one letter");
+    let letter = &listed["letter"];
+    assert_eq!((&letter["code"], &letter["position"]), (&json!("too_large"), &json!("0:0")));
+    assert_eq!(letter["raw"]["bytes"], large.to_string().len());
 }
 
 #[test]
