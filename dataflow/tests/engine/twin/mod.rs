@@ -89,7 +89,7 @@ impl Twin {
         self.change(event);
         let now = tracks(self);
         let day = event.at_ms.div_euclid(86_400_000);
-        self.added.retain(|(playlist, track), _| *playlist != id || now.contains(track));
+        before.difference(&now).for_each(|track| drop(self.added.remove(&(id, *track))));
         self.added.extend(now.difference(&before).map(|track| ((id, *track), day)));
         if !now.is_subset(&before) {
             self.days.push(day);
