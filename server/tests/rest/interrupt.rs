@@ -26,6 +26,12 @@ fn in_terminal(command: &str, typed: impl FnOnce(&mut dyn Write)) -> (Option<i32
     (script.0.wait().expect("it ends").code(), shown)
 }
 
+/// The times left of all bars on a screen, each after the events and their rate.
+fn etas(shown: &str) -> impl Iterator<Item = &str> {
+    let bars = shown.split(['\r', '\n']).filter(|line| line.contains("% of the sources  "));
+    bars.filter_map(|bar| bar.split_once(" events, ")?.1.split_once("/s  eta ")).map(|(_, eta)| eta)
+}
+
 #[test]
 fn an_interrupted_replay_says_how_to_go_on() {
     let data = Data::get();
@@ -45,15 +51,16 @@ fn an_interrupted_replay_says_how_to_go_on() {
     let next = from_offset(&shown).unwrap_or_else(|| panic!("{shown}"));
     assert!(next > 500 && next < data.events, "{shown}");
     assert!(shown.contains(&format!("interrupted after {next} events")), "{shown}");
-    let is_bar = |line: &str| {
-        let parts = ["% of the sources  ", " events, ", "/s  eta "];
-        parts.iter().all(|part| line.contains(part))
-    };
-    assert!(shown.split(['\r', '\n']).any(is_bar), "{shown}");
+    assert!(etas(&shown).next().is_some(), "{shown}");
     let taken = server.state()["offsets"]["0"].as_u64();
     assert_eq!(taken, Some(next), "what it says is what the server has");
     let (code, shown) = in_terminal(&replay(&format!("--from-offset {next}")), |_| {});
     assert_eq!(code, Some(0), "{shown}");
     let state = server.state();
     assert_eq!((&state["digest"], &state["offsets"]["0"]), (&json!(data.digest), &json!(data.events)));
+    // Past the slice, the time left can be told.
+    let (code, shown) =
+        in_terminal(&replay(&format!("--rate 1000 --from-offset {}", data.events - 1000)), |_| {});
+    let told = etas(&shown).any(|eta| eta.starts_with(|c: char| c.is_ascii_digit()));
+    assert!(code == Some(0) && told, "{shown}");
 }
