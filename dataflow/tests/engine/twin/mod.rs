@@ -89,7 +89,9 @@ impl Twin {
         self.change(event);
         let now = tracks(self);
         let day = event.at_ms.div_euclid(86_400_000);
-        before.difference(&now).for_each(|track| drop(self.added.remove(&(id, *track))));
+        for track in before.difference(&now) {
+            self.added.remove(&(id, *track));
+        }
         self.added.extend(now.difference(&before).map(|track| ((id, *track), day)));
         if !now.is_subset(&before) {
             self.days.push(day);
