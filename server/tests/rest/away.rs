@@ -69,7 +69,7 @@ fn missing(server: &Server, next: &mut u32, attempts: u64, long: Duration) -> St
         assert!(begun.elapsed() < long + Duration::from_secs(60), "attempts never fail");
         memory.look(server);
     }
-    memory.grew_by_at_most(0);
+    memory.stayed();
     server.events(&tracks(*next, *next + 10));
     *next += 10;
     degraded(server).expect("readiness says so")

@@ -63,7 +63,7 @@ fn the_server_outlives_its_broker_and_loses_nothing() {
                 memory.look(&server);
                 (refused.load(Ordering::SeqCst) >= before + CLIENTS).then_some(())
             });
-            memory.grew_by_at_most(0);
+            memory.stayed();
             broker.restart();
             go_on();
             broker.stop();

@@ -24,7 +24,7 @@ const BEHIND_BYTES: usize = 16 << 10;
 /// What may be fetched of them: a queue, and one fetch more.
 const QUEUE_BYTES: u64 = (8 << 20) + (1 << 20);
 /// At memory, before they come; four times as many afterwards.
-const LOOKS: usize = 50;
+const LOOKS: usize = 100;
 
 /// By code, a record that is refused for that.
 fn poison() -> [(&'static str, Vec<u8>); 12] {
@@ -136,7 +136,8 @@ fn more_than_16_mib_is_no_event_and_the_rest_goes_on() {
 fn no_record_is_read_past_a_letter_that_is_not_written() {
     let topic = Topic::new("unwritten", 1);
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_with(folder.path(), &topic.variables());
+    let often = ("SEGUE__KAFKA__PROPERTIES__STATISTICS__INTERVAL__MS", "50");
+    let server = Server::start_with(folder.path(), &[&topic.variables()[..], &[often]].concat());
     topic.delete(&topic.dead_letters());
     topic.produce(b"p\tno event\n", &[]);
     let told = until("it is told", || {
@@ -148,22 +149,21 @@ fn no_record_is_read_past_a_letter_that_is_not_written() {
         "{told}"
     );
     // What comes after it stays with the broker, all but what the queue has room for.
-    let mut memory = Memory::default();
-    let mut look = |waiting: &dyn Fn() -> bool| {
-        until("enough is there", || {
-            assert_eq!(server.state()["entries"], 0, "questions are answered");
-            memory.look(&server);
-            waiting().then_some(())
-        });
+    let held = || server.counted("segue_log_held_bytes");
+    let look = |memory: &mut Memory| {
+        assert_eq!(server.state()["entries"], 0, "questions are answered");
+        memory.look(&server);
+        assert!(held() <= QUEUE_BYTES);
     };
-    (0..LOOKS).for_each(|_| look(&|| true));
+    let (mut before, mut memory) = (Memory::default(), Memory::default());
+    (0..LOOKS).for_each(|_| look(&mut before));
     let mut event = added("p", "t");
     event["padding"] = "x".repeat(BEHIND_BYTES).into();
     topic.produce(&line(&event).repeat(BEHIND), &[]);
-    look(&|| server.counted("segue_log_lag_records{partition=\"0\"}") == BEHIND as u64 + 1);
-    look(&|| server.counted("segue_log_held_bytes") > QUEUE_BYTES / 2);
-    (0..4 * LOOKS).for_each(|_| look(&|| true));
-    memory.grew_by_at_most(QUEUE_BYTES);
+    server.metric("segue_log_lag_records{partition=\"0\"}", &(BEHIND + 1).to_string());
+    until("the queue is full", || (held() > QUEUE_BYTES / 2).then_some(()));
+    (0..4 * LOOKS).for_each(|_| look(&mut memory));
+    memory.grew_since(&before, QUEUE_BYTES);
     let dead_letters = topic.dead_letters();
     topic.make(&NewTopic::new(&dead_letters, 1, TopicReplication::Fixed(1)));
     assert_eq!(reached(&server, BEHIND as u64 + 1)["entries"], 1);
