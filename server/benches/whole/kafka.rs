@@ -9,7 +9,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use segue_dataflow::event::decode;
 
 use crate::corpus::Corpus;
-use crate::server::{Server, replay, visible};
+use crate::server::{Server, replay, settled, visible};
 use crate::services::Service;
 use crate::table::Table;
 
@@ -59,5 +59,6 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     let what = "start of a server until it has all of a topic, beside reading and decoding it alone";
     table.ratio(what, ours, alone, 2.0, |s| format!("{s:.1} s"));
     server.graph()?;
+    settled();
     visible(corpus, &server, "event sent → visible, through Kafka", 0.1, table)
 }

@@ -188,7 +188,7 @@ pub fn replayed(corpus: &Corpus, folder: &Path, table: &mut Table) -> anyhow::Re
 }
 
 /// Waits for the last merges, and for freed memory to go back.
-fn settled() {
+pub fn settled() {
     until(Instant::now() + Duration::from_secs(15));
 }
 
