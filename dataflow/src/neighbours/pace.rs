@@ -41,8 +41,11 @@ impl Pace {
         Pace { grid, share, last, due: BTreeMap::new() }
     }
 
+    /// What there was at the start is in the first step, whenever that is.
     fn changed(&mut self, epoch: u64, changes: usize) {
-        *self.due.entry(epoch.next_multiple_of(self.grid)).or_default() += changes;
+        if epoch > self.last {
+            *self.due.entry(epoch.next_multiple_of(self.grid)).or_default() += changes;
+        }
     }
 
     /// What is next, if everything through `through` is complete.
@@ -141,6 +144,14 @@ mod tests {
         assert_eq!((after.next(25), after.due.len()), (Next::Step(20), 1));
         after.begin(20);
         assert_eq!(after.next(29), Next::Wait(21));
+    }
+
+    #[test]
+    fn no_step_goes_back_behind_the_start() {
+        let mut pace = Pace::new(10, 5, 75);
+        [(0, 4), (75, 1), (76, 3), (83, 3)].into_iter().for_each(|(epoch, n)| pace.changed(epoch, n));
+        assert_eq!((pace.next(80), pace.next(90)), (Next::Step(80), Next::Step(80)));
+        assert_eq!(pace.next(79), Next::Wait(76));
     }
 
     #[test]
