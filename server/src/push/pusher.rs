@@ -169,7 +169,7 @@ impl Pusher {
     fn forget(&mut self, track: TrackId) {
         metrics::redis_dropped(1);
         self.ledger.doubt(track);
-        (self.forgotten, self.filled) = (true, None);
+        (self.forgotten, self.filled, self.due.sweep) = (true, None, Instant::now());
     }
 
     fn is_ready(&mut self) -> bool {

@@ -27,29 +27,15 @@ impl Board {
     /// neighbours of each. None once the board is closed.
     pub fn rows(&self, tracks: &[TrackId], limit: usize) -> Option<RowsRead> {
         let lease = self.lease()?;
-        let (views, as_of, epoch) = (lease.views(), lease.as_of(), lease.views().graph);
-        let mut read = RowsRead { epoch, ..RowsRead::default() };
-        for some in tracks.chunks(LOCKED) {
-            let books: Vec<_> = views.books.iter().map(|books| books.rows.read()).collect();
-            read.rows.extend(some.iter().map(|track| {
-                let owner = (track.0 % books.len() as u64) as usize;
-                (*track, books[owner].get(track, epoch).cloned())
-            }));
-        }
+        let rows = tracks.iter().map(|track| (*track, lease.row(*track))).collect();
+        let mut read = RowsRead { epoch: lease.graph(), rows, uris: FxHashMap::default() };
         let rows = read.rows.iter().filter_map(|(track, row)| Some((*track, row.as_ref()?)));
         let named =
             rows.flat_map(|(track, row)| row.neighbours().take(limit).map(|(to, _)| to).chain([track]));
         let mut wanted: Vec<TrackId> = named.collect();
         wanted.sort_unstable();
         wanted.dedup();
-        for some in wanted.chunks(LOCKED) {
-            let books: Vec<_> = views.books.iter().map(|books| books.cards.read()).collect();
-            let uri = |track: &TrackId| {
-                let owner = (track.0 % books.len() as u64) as usize;
-                Some((*track, books[owner].uri(*track, as_of)?))
-            };
-            read.uris.extend(some.iter().filter_map(uri));
-        }
+        read.uris = wanted.into_iter().filter_map(|track| Some((track, lease.uri(track)?))).collect();
         Some(read)
     }
 

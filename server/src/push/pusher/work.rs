@@ -42,7 +42,7 @@ impl Pusher {
             self.charts.send(&next, from, connection, &mut self.ledger)?;
             self.due.charts = now + settings.charts_every.0;
         }
-        if self.owed || self.sweep.is_none() && (now >= self.due.sweep || self.forgotten) {
+        if self.owed || self.sweep.is_none() && now >= self.due.sweep {
             self.plan();
         }
         if now < self.due.work {
@@ -81,9 +81,8 @@ impl Pusher {
         debug_assert_eq!(lost, 0, "there is room for them");
         if done && self.sweep.take().is_some() {
             metrics::redis_swept();
-            match std::mem::take(&mut self.forgotten) {
-                true => self.due.sweep = Instant::now(),
-                false => _ = self.filled.get_or_insert(self.pending.added()),
+            if !self.forgotten {
+                self.filled.get_or_insert(self.pending.added());
             }
             self.works();
         }
