@@ -5,6 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Curve;
 
+/// So many seeds that are a random part of a list have constants of their own.
+const RANDOM_FROM: u32 = 10;
+
 /// Knobs of recommendation, with the notes' symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -46,7 +49,7 @@ pub struct Recommend {
     /// θ: what the tracks of playlists with a like title add, beside those of similar ones (step 6). In steps.
     #[serde(deserialize_with = "title_adds")]
     pub title_adds: Curve,
-    /// With at least `decorrelate_from` seeds that are a random part of a list: ρ, …
+    /// With ten seeds and more that are a random part of a list: ρ, …
     #[serde(deserialize_with = "power")]
     pub random_power: Curve,
     /// … ρ where there are more than `large_from` playlists, …
@@ -122,7 +125,7 @@ impl Default for Recommend {
         const ARTIST_LARGE: Curve = curve(&[(5, 0.5), (10, 0.6), (25, 1.0)]);
         const POPULARITY: Curve = curve(&[(0, -0.1), (1, 0.0), (5, 0.05)]);
         const TITLE_VOTES: Curve = curve(&[(1, 3.0), (25, 1.0)]);
-        const TITLE_ADDS: Curve = curve(&[(1, 0.15), (5, 0.05)]);
+        const TITLE_ADDS: Curve = curve(&[(0, 1.0), (1, 0.15), (5, 0.05)]);
         Recommend {
             sample: 500,
             nearest: 500,
@@ -163,7 +166,10 @@ impl Recommend {
             popularity: Curve::constant(0.0),
             title_votes: Curve::constant(0.0),
             title_adds: Curve::constant(0.0),
+            random_power: Curve::constant(2.0),
+            random_power_large: Curve::constant(2.0),
             random_artist: Curve::constant(0.0),
+            random_popularity: Curve::constant(0.0),
             artist_fill: 0,
             ..Recommend::default()
         }
@@ -175,7 +181,7 @@ impl Recommend {
         let large = playlists > self.large_from;
         let pick = |small: &Curve, of_large: &Curve| if large { of_large.at(seeds) } else { small.at(seeds) };
         let length = self.length.at(seeds);
-        if random && seeds >= self.decorrelate_from {
+        if random && seeds >= RANDOM_FROM {
             return Constants {
                 length,
                 power: pick(&self.random_power, &self.random_power_large),
@@ -237,18 +243,21 @@ mod tests {
                 assert!(near, "{seeds} seeds, {playlists} playlists: {there:?}, not {expected:?}");
             }
         }
-        assert_eq!(knobs.constants(0, 1, false).popularity, -0.1);
+        let none = knobs.constants(0, 1, false);
+        assert_eq!((none.popularity, none.title_adds), (-0.1, 1.0));
     }
 
     #[test]
     fn plain_asks_for_nothing_but_the_seeds() {
         let plain = Recommend::plain();
-        let constants = plain.constants(5, 1_000_000, false);
-        let Constants { length, power, artist, popularity, title_votes, title_adds } = constants;
-        assert_eq!(
-            [length, power, artist, popularity, title_votes, title_adds],
-            [0.5, 2.0, 0.0, 0.0, 0.0, 0.0]
-        );
+        for (seeds, random) in [(0, false), (5, false), (50, true)] {
+            let constants = plain.constants(seeds, 1_000_000, random);
+            let Constants { length, power, artist, popularity, title_votes, title_adds } = constants;
+            assert_eq!(
+                [length, power, artist, popularity, title_votes, title_adds],
+                [0.5, 2.0, 0.0, 0.0, 0.0, 0.0]
+            );
+        }
         assert!(!plain.asks_for_artists());
         assert!(Recommend::default().asks_for_artists());
     }

@@ -38,7 +38,8 @@ pub fn track(n: u32) -> String {
     format!("t:{n}")
 }
 
-const TITLES: [&str; 6] = ["Chill", "chill!", "Chill Hits", "The Gym", "🔥", ""];
+const TITLES: [&str; 8] =
+    ["Chill", "chill!", "Chill Hits", "The Gym", "the gym's HITS of ’16", "🔥", "🔥 🔥", ""];
 
 /// Few playlists and tracks, so that everything collides: duplicates, add and remove in one epoch,
 /// re-adds, puts over puts, one hot track, renames, deletions, empty epochs.

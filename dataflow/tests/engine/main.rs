@@ -4,6 +4,7 @@
 mod compaction;
 mod graph;
 mod history;
+mod many_seeds;
 mod pins;
 mod plain;
 mod random_histories;

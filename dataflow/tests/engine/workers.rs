@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::history::{World, history};
-use crate::twin::Twin;
+use crate::twin::{Twin, assert_same};
 use segue_dataflow::edit::Edit;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
@@ -92,11 +92,8 @@ fn what_is_fed_is_in_the_next_answer() {
                 ask(&engine, question.clone(), &to);
                 let answer = told.recv_timeout(Duration::from_secs(60)).expect("an answer");
                 assert!(answer.as_of >= progress.as_of);
-                assert_eq!(
-                    answer.body,
-                    twin.answer(&question, &Settings::default()),
-                    "{workers} workers, {answers:?}, epoch {number}"
-                );
+                let at = format!("{workers} workers, {answers:?}, epoch {number}");
+                assert_same(&answer.body, &twin.answer(&question, &Settings::default()), &at);
             }
         }
         engine.stop().expect("no worker panics");

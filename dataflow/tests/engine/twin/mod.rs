@@ -1,6 +1,6 @@
 //! The slow, obvious twin of the engine: maps and sets, one event after the other, every answer from
-//! scratch. It shares the engine's types of events and answers, and single formulas that have tables of their
-//! own (a weight, a similarity, a vote); nothing else.
+//! scratch. It shares the engine's types of events and answers, and two measures of likeness that have tables of
+//! their own; nothing else.
 
 mod recommend;
 
@@ -18,7 +18,6 @@ use segue_dataflow::query::{
     Body, Both, Growth, Neighbour, NeighboursAnswer, PairAnswer, PlaylistAnswer, Question, State,
     TrackAnswer, TrendingAnswer,
 };
-use segue_dataflow::sample;
 use segue_dataflow::scoring::{Likeness, cosine};
 use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
@@ -27,6 +26,9 @@ use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
 pub type Row = (u32, Vec<(TrackId, u32)>);
 /// Track → its row in the graph.
 pub type Rows = BTreeMap<TrackId, Row>;
+
+/// By how much of itself a score may differ from the twin's.
+const SCORES_DIFFER: f64 = 1e-6;
 
 /// All that was said, as it stands.
 #[derive(Clone, Default)]
@@ -188,10 +190,7 @@ impl Twin {
     }
 
     fn sample(&self, track: TrackId, m: u32) -> Vec<PlaylistId> {
-        let mut holders = self.holders(track);
-        let last = sample::last(sample::level(holders.len() as u32, m));
-        holders.retain(|playlist| playlist.0 <= last);
-        holders
+        sampled(self.holders(track), m)
     }
 
     /// All entries.
@@ -221,8 +220,7 @@ impl Twin {
         self.entries().into_iter().for_each(|(p, track)| holders.entry(track).or_default().push(p));
         holders.retain(|_, holders| holders.len() >= rules.min_support as usize);
         let row = |(track, holders): (TrackId, Vec<PlaylistId>)| {
-            let last = sample::last(sample::level(holders.len() as u32, rules.sample));
-            let sampled: Vec<_> = holders.into_iter().filter(|playlist| playlist.0 <= last).collect();
+            let sampled = sampled(holders, rules.sample);
             let mut shared = BTreeMap::new();
             for other in
                 sampled.iter().flat_map(|p| &self.playlists[p].tracks).filter(|other| **other != track)
@@ -356,6 +354,44 @@ impl Twin {
         let likeness = Likeness::new(both.shared, track.playlists, with.playlists, playlists);
         Ok(Box::new(PairAnswer { track, with, both, likeness }))
     }
+}
+
+/// How often so many playlists are halved until they are fewer than 2 m.
+fn halved(holding: usize, m: u32) -> i32 {
+    let left = |times: &i32| holding as f64 * 0.5_f64.powi(*times);
+    (0..).find(|times| left(times) < 2.0 * f64::from(m)).unwrap_or(0)
+}
+
+/// A sample, halved so often, has the ids below 2^64 halved so often.
+fn is_sampled(playlist: PlaylistId, halved: i32) -> bool {
+    u128::from(playlist.0) << halved < 1 << 64
+}
+
+/// The sample of a track's playlists.
+fn sampled(mut holders: Vec<PlaylistId>, m: u32) -> Vec<PlaylistId> {
+    let times = halved(holders.len(), m);
+    holders.retain(|playlist| is_sampled(*playlist, times));
+    holders
+}
+
+/// Asserts that an answer is the twin's. The scores of a recommendation may differ in what is left of rounding;
+/// nothing else may, and so no place in a list.
+pub fn assert_same(there: &Body, twin: &Body, at: &str) {
+    let near = |a: f64, b: f64| (a - b).abs() <= SCORES_DIFFER * b.abs();
+    let mut twin = twin.clone();
+    if let (Body::Recommendations(Some(there)), Body::Recommendations(Some(twin))) = (there, &mut twin) {
+        for (there, twin) in there.tracks.iter().zip(&mut twin.tracks) {
+            if near(there.score, twin.score) {
+                twin.score = there.score;
+            }
+            for (there, twin) in there.because.iter().flatten().zip(twin.because.iter_mut().flatten()) {
+                if near(there.share, twin.share) {
+                    twin.share = there.share;
+                }
+            }
+        }
+    }
+    assert_eq!(*there, twin, "{at}");
 }
 
 /// Highest score first, ties by id.
