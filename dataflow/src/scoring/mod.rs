@@ -3,17 +3,23 @@
 //! What is summed over playlists is an integer, because such sums do not depend on the order: the same state
 //! and query give the same answer on any number of workers. Ties go to the smaller id.
 
+mod candidates;
 mod decorrelate;
+mod fill;
 mod lengths;
 mod likeness;
+mod mix;
 mod prior;
 mod titles;
 mod votes;
 mod weights;
 
+pub use candidates::{Candidate, STAND_IN_PLAYLISTS, join, nearest, stand_ins};
 pub use decorrelate::{DECORRELATED_MAX, Gram, later};
+pub use fill::fill;
 pub use lengths::Lengths;
 pub use likeness::{Likeness, cosine};
+pub use mix::{Got, Mixed, mix};
 pub use prior::Prior;
 pub use titles::{MATCH_ONE, Wanted};
 pub use votes::{Voting, part};

@@ -63,6 +63,11 @@ impl Artists {
         common.sort_unstable_by_key(|(track, holding)| (Reverse(*holding), *track));
         common
     }
+
+    /// The same of each artist by itself.
+    pub fn common_of_each(&self, views: &Views, epoch: u64) -> FxHashMap<ArtistId, Vec<(TrackId, u32)>> {
+        self.tracks.keys().map(|artist| (*artist, self.common([*artist], views, epoch))).collect()
+    }
 }
 
 /// How many playlists hold each of some tracks.

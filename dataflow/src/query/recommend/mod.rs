@@ -7,8 +7,8 @@
 
 mod artists;
 mod list;
-mod pool;
 mod ranking;
+mod weighed;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -20,14 +20,16 @@ use super::read::titled::{Titled, wanted};
 use super::read::{Found, Read};
 use super::{Body, Recommend, Recommendations, Seeds};
 use crate::ids::{PlaylistId, TitleId, TrackId};
-use crate::scoring::{Lengths, Prior, Voting, Wanted, best};
+use crate::scoring::{
+    Candidate, Lengths, Prior, STAND_IN_PLAYLISTS, Voting, Wanted, best, join, nearest, stand_ins,
+};
 use crate::settings::{self, Constants};
 use crate::title;
 use artists::Artists;
 pub use list::{BECAUSE_MAX, LOOKED_AT};
 use list::{List, Reasons};
-use pool::{Pool, STAND_IN_PLAYLISTS, Weighed, stand_ins};
 use ranking::{Ballots, Ranking};
+use weighed::{Weighed, candidates};
 
 /// Tracks of a playlist that serve as its seeds: those with the smallest ids, so a fair draw.
 const SEEDS_MAX: usize = 500;
@@ -57,7 +59,7 @@ pub struct Recommending {
     unwanted: FxHashSet<TrackId>,
     artists: Artists,
     weighed: Weighed,
-    pool: Pool,
+    candidates: Vec<Candidate>,
     /// Playlists with a like title, best first.
     titled: Vec<PlaylistId>,
     /// If it is to be said why.
@@ -78,7 +80,7 @@ impl Recommending {
             unwanted,
             artists: Artists::default(),
             weighed: Weighed::default(),
-            pool: Pool::default(),
+            candidates: Vec::new(),
             titled: Vec::new(),
             why: None,
             wanted,
@@ -128,7 +130,7 @@ impl Recommending {
             let lengths = Lengths::new(self.constants().length);
             self.weighed.decorrelate(&held, &self.known, ordered, &lengths);
         }
-        self.pool = Pool::new(&held, &self.weighed);
+        self.candidates = candidates(&held, &self.weighed);
     }
 
     fn constants(&self) -> Constants {
@@ -144,7 +146,8 @@ impl Recommending {
     fn ask_for_votes(&mut self, by_artist: bool, here: &Here<'_>) -> Next {
         self.stage = Stage::Votes;
         let constants = self.constants();
-        let mut nearest = self.pool.nearest(&Lengths::new(constants.length), self.knobs.nearest as usize);
+        let lengths = Lengths::new(constants.length);
+        let mut nearest = nearest(&self.candidates, &lengths, self.knobs.nearest as usize);
         let one = nearest.first().map_or(0, |(_, similarity)| *similarity);
         let title =
             if self.keys.is_empty() { Wanted::default() } else { wanted(here.views, &self.keys, here.epoch) };
@@ -253,7 +256,7 @@ impl Plan for Recommending {
             Stage::Seeds => {
                 self.weigh(found, here);
                 let some = !self.artists.of.is_empty();
-                if some && !self.known.is_empty() && self.pool.size() < self.knobs.thin as usize {
+                if some && !self.known.is_empty() && self.candidates.len() < self.knobs.thin as usize {
                     self.stage = Stage::ByArtist;
                     return Next::Ask(self.ask_by_artist(here));
                 }
@@ -261,8 +264,10 @@ impl Plan for Recommending {
             }
             Stage::ByArtist => {
                 found.into_iter().for_each(|found| self.artists.take(found));
-                let (views, epoch, seeds) = (here.views, here.epoch, self.seeds.iter().copied().collect());
-                let chosen = stand_ins(&self.known, seeds, &self.weighed, &self.artists, views, epoch);
+                let common = self.artists.common_of_each(here.views, here.epoch);
+                let artists = self.known.iter().filter_map(|seed| common.get(self.artists.of.get(seed)?));
+                let seeds = self.seeds.iter().copied().collect();
+                let chosen = stand_ins(artists.map(Vec::as_slice), seeds, self.weighed.mean());
                 if chosen.is_empty() {
                     return self.ask_for_votes(false, here);
                 }
@@ -275,7 +280,8 @@ impl Plan for Recommending {
                 let parts = found
                     .into_iter()
                     .filter_map(|f| if let Found::First(part) = f { Some(part) } else { None });
-                self.pool.add(parts.flatten().collect(), &weights);
+                let there = std::mem::take(&mut self.candidates);
+                self.candidates = join(there, parts.flatten().collect(), &weights);
                 self.ask_for_votes(false, here)
             }
             Stage::Votes => {

@@ -8,7 +8,7 @@ use super::artists::{Artists, holding};
 use crate::ids::TrackId;
 use crate::query::Source;
 use crate::query::read::ballot::Voted;
-use crate::scoring::Prior;
+use crate::scoring::{Got, Mixed, Prior, fill, mix};
 use crate::views::Views;
 
 /// One place of the list.
@@ -59,60 +59,40 @@ pub struct Ballots {
 }
 
 impl Ranking {
-    /// Adds what playlists with a like title give to the votes: θ · max acc · V(t) / max V. Seeds are left out of
-    /// max acc. Where nothing else has votes, the title is alone.
+    /// Of what playlists gave, those with a like title and those like the seeds.
     pub fn new(ballots: Ballots) -> Self {
-        let Ballots { voted, title_adds, mut prior, title_prior, known, artists, fill, unwanted } = ballots;
-        let Voted { mut votes, total, titled, matches } = voted;
-        let (mut total, mut alone) = (total as f64, Vec::new());
-        if let Some(most_titled) = titled.iter().map(|(_, matches)| *matches).max() {
-            let seeds: FxHashSet<&TrackId> = known.iter().collect();
-            let others = votes.iter().filter(|(track, _)| !seeds.contains(track));
-            if let Some(most) = others.map(|(_, votes)| *votes).max() {
-                let added = |matches: u64| title_adds * most as f64 * (matches as f64 / most_titled as f64);
-                let mut titled: FxHashMap<TrackId, u64> = titled
-                    .into_iter()
-                    .map(|(track, matches)| (track, added(matches).round() as u64))
-                    .collect();
-                votes.iter_mut().for_each(|(track, votes)| *votes += titled.remove(track).unwrap_or(0));
-                alone = titled.into_iter().filter(|(_, votes)| *votes > 0).collect();
-                total += title_adds * most as f64;
-            } else {
-                (alone, total, prior) = (titled, matches as f64, title_prior);
-            }
-        }
-        let voted = [(Source::Cooccurrence, votes), (Source::Title, alone)];
+        let Ballots { voted, title_adds, prior, title_prior, known, artists, fill, unwanted } = ballots;
+        let Voted { votes, total, titled, matches } = voted;
+        let (acc, v) = (Got { tracks: votes, all: total }, Got { tracks: titled, all: matches });
+        let Mixed { voted, titled, total, alone } = mix(acc, v, title_adds, &known);
+        let voted = [(Source::Cooccurrence, voted), (Source::Title, titled)];
+        let prior = if alone { title_prior } else { prior };
         Ranking { voted, total: total.max(1.0), prior, known, artists, fill, unwanted }
     }
 
     /// The first `limit` places.
     pub fn top(&self, limit: usize, views: &Views, epoch: u64) -> Vec<Place> {
         let mut list = self.scored(limit, views, epoch);
-        let wanted = |taken: &FxHashSet<TrackId>, track: &TrackId| {
-            !taken.contains(track) && !self.unwanted.contains(track)
-        };
+        let short = limit - list.len();
+        if short == 0 {
+            return list;
+        }
+        let taken = list.iter().map(|place| place.track).chain(self.unwanted.iter().copied()).collect();
+        let (by_artists, popular) = fill(
+            taken,
+            short,
+            self.fill,
+            || self.artists.common(self.artists.all(), views, epoch),
+            || views.popularity.write().top(limit + self.unwanted.len(), epoch),
+        );
         let playlists = f64::from(self.prior.playlists.max(1));
-        let place = |source| {
-            move |(track, holding): (TrackId, u32)| Place {
-                track,
-                score: f64::from(holding) / playlists,
-                source,
-                votes: 0,
-                holding,
-            }
+        let places = |source, tracks: Vec<(TrackId, u32)>| {
+            tracks.into_iter().map(move |(track, holding)| {
+                let score = f64::from(holding) / playlists;
+                Place { track, score, source, votes: 0, holding }
+            })
         };
-        if list.len() < limit && self.fill > 0 {
-            let taken: FxHashSet<TrackId> = list.iter().map(|place| place.track).collect();
-            let common = self.artists.common(self.artists.all(), views, epoch);
-            let more = common.into_iter().filter(|(track, _)| wanted(&taken, track)).take(self.fill);
-            list.extend(more.take(limit - list.len()).map(place(Source::Artist)));
-        }
-        if list.len() < limit {
-            let taken: FxHashSet<TrackId> = list.iter().map(|place| place.track).collect();
-            let top = views.popularity.write().top(limit + self.unwanted.len(), epoch);
-            let more = top.into_iter().filter(|(track, _)| wanted(&taken, track));
-            list.extend(more.take(limit - list.len()).map(place(Source::Popular)));
-        }
+        list.extend(places(Source::Artist, by_artists).chain(places(Source::Popular, popular)));
         list
     }
 
