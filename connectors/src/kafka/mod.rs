@@ -1,7 +1,8 @@
 //! The log on Kafka: one topic, whose offsets are the log's.
 //!
 //! Reading order: `settings` is the section of the configuration; this file is the [`Log`]; `source` reads,
-//! `sink` appends; `watch` looks at the topic now and then, `landmark` knows it again; [`topics`] makes topics;
+//! `sink` appends; `context` is what clients tell besides; `watch` looks at the topic now and then, `landmark` knows
+//! it again; [`topics`] makes topics;
 //! [`dead_letters`] is where records go that are no events.
 //!
 //! - Partitions are assigned by hand and read from the offset that [`Log::read`] is asked for. What Kafka
@@ -14,6 +15,7 @@
 //!   asked for; otherwise by its first record, a few seconds later (`landmark`). Whoever keeps offsets keeps
 //!   [`Log::landmark`] beside them, and asks [`Log::recognise`] before it goes on from them.
 
+mod context;
 pub mod dead_letters;
 mod landmark;
 mod scan;
@@ -24,16 +26,15 @@ pub mod topics;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientContext, Statistics, TopicPartitionList};
+use rdkafka::consumer::BaseConsumer;
 
 use crate::log::{Error, Landmark, Log, PARTITIONS_MAX, Position, Read, Record, Stored, check};
 use crate::step::step;
+use context::Context;
 use landmark::Surveyor;
 use settings::Role;
 pub use settings::{Settings, is_secret};
@@ -83,35 +84,6 @@ pub enum OpenError {
         /// How many it has.
         partitions: usize,
     },
-}
-
-/// What librdkafka tells besides records.
-#[derive(Default)]
-pub(crate) struct Context {
-    /// Bytes of records that it holds for the reader, as of its last statistics.
-    held: AtomicU64,
-}
-
-impl ClientContext for Context {
-    /// librdkafka's own log says it too, and less often.
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("kafka: {error}: {reason}");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        self.held.store(partitions.map(|partition| partition.fetchq_size).sum(), Ordering::Relaxed);
-    }
-}
-
-impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::warn!(
-                "kafka: the group's offsets, which only dashboards read, were not written: {error}"
-            );
-        }
-    }
 }
 
 /// The log on Kafka.

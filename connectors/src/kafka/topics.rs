@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::context::{Context, ask};
 use super::settings::{RECORD_BYTES_MAX, Role};
-use super::{ANSWER, Context, OpenError, Settings};
+use super::{ANSWER, OpenError, Settings};
 use crate::log::PARTITIONS_MAX;
 
 /// How long to wait before asking again.
@@ -18,7 +18,7 @@ const LATER: Duration = Duration::from_millis(20);
 /// False if there was one of that name already, which is left as it is.
 ///
 /// # Errors
-/// [`OpenError::NotCreated`] if the brokers refuse or do not answer, [`OpenError::Settings`].
+/// [`OpenError::NotCreated`] if the brokers refuse, [`OpenError::Unreachable`] if none answers, [`OpenError::Settings`].
 pub fn create(settings: &Settings, topic: &str, partitions: u32) -> Result<bool, OpenError> {
     let refused = |reason: String| OpenError::NotCreated {
         address: settings.address(topic).display().to_string(),
@@ -27,7 +27,9 @@ pub fn create(settings: &Settings, topic: &str, partitions: u32) -> Result<bool,
     if !(1..=PARTITIONS_MAX).contains(&partitions) {
         return Err(refused(format!("{partitions} partitions are not in 1 to {PARTITIONS_MAX}")));
     }
-    let admin: AdminClient<DefaultClientContext> = settings.create(Role::Admin, DefaultClientContext)?;
+    let asks: BaseConsumer<Context> = settings.create(Role::Admin, Context::default())?;
+    ask(&asks, settings, topic)?;
+    let admin: AdminClient<Context> = settings.create(Role::Admin, Context::default())?;
     let bytes = RECORD_BYTES_MAX.to_string();
     let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(-1))
         .set("cleanup.policy", "delete")
@@ -42,7 +44,7 @@ pub fn create(settings: &Settings, topic: &str, partitions: u32) -> Result<bool,
             // Each broker hears of it a little later than the one that made it.
             let begun = Instant::now();
             let is_known = || {
-                let metadata = admin.inner().fetch_metadata(Some(topic), ANSWER);
+                let metadata = asks.fetch_metadata(Some(topic), ANSWER);
                 metadata.is_ok_and(|found| found.topics().iter().any(|topic| !topic.partitions().is_empty()))
             };
             while !is_known() && begun.elapsed() < ANSWER {
@@ -63,9 +65,7 @@ pub(super) fn partitions(
     topic: &str,
 ) -> Result<u32, OpenError> {
     let address = || settings.address(topic).display().to_string();
-    let metadata = consumer
-        .fetch_metadata(Some(topic), ANSWER)
-        .map_err(|error| OpenError::Unreachable { address: address(), reason: error.to_string() })?;
+    let metadata = ask(consumer, settings, topic)?;
     match metadata.topics().iter().map(|topic| topic.partitions().len()).sum() {
         0 => Err(OpenError::NoTopic { address: address() }),
         n if n > PARTITIONS_MAX as usize => Err(OpenError::Partitions { address: address(), partitions: n }),

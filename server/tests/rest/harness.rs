@@ -56,15 +56,22 @@ impl Server {
 
     /// Starts one with this command and waits until it listens.
     pub fn launch(segue: Command, folder: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::launch_on(segue, folder, variables, 0)
+        Self::launch_with(segue, folder, variables, &["--port", "0"])
     }
 
-    /// On this port; 0 is a free one.
-    pub fn launch_on(mut segue: Command, folder: &Path, variables: &[(&str, &str)], port: u16) -> Self {
+    /// With these flags; one is the port.
+    pub fn launch_with(
+        mut segue: Command,
+        folder: &Path,
+        variables: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Self {
         let ready = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready);
         let child = segue
-            .args(["serve", "--port", &port.to_string(), "--data-dir"])
+            .arg("serve")
+            .args(flags)
+            .arg("--data-dir")
             .arg(folder.join("data"))
             .arg("--ready-file")
             .arg(&ready)

@@ -73,7 +73,8 @@ impl Killed<'_> {
         let mut command = segue();
         let said = File::options().create(true).append(true).open(self.folder.join("said"));
         command.stderr(said.unwrap());
-        self.server = Some(Server::launch_on(command, self.folder, &self.variables, port));
+        let flags = ["--port", &port.to_string()];
+        self.server = Some(Server::launch_with(command, self.folder, &self.variables, &flags));
     }
 
     fn kill(&mut self) {

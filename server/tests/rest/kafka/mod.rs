@@ -3,6 +3,7 @@
 mod broker;
 mod dead_letters;
 mod events;
+mod secured;
 mod topic;
 mod unseen;
 
