@@ -5,7 +5,7 @@ mod services;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use services::Service;
@@ -30,10 +30,20 @@ impl Redis {
         Redis { url: service.var("REDIS_URL"), service }
     }
 
+    fn cli(&self, arguments: &[&str]) -> Output {
+        let cli = Command::new("redis-cli").args(["-u", &self.url]).args(arguments).output();
+        cli.expect("redis-cli is there")
+    }
+
+    /// Whether a section of what it says of itself has this in it.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn says(&self, section: &str, what: &str) -> bool {
+        String::from_utf8_lossy(&self.cli(&["INFO", section]).stdout).contains(what)
+    }
+
     /// What it answers to a command.
     pub fn ask(&self, command: &[&str]) -> Value {
-        let cli = Command::new("redis-cli").args(["-u", &self.url, "--json"]).args(command).output();
-        let cli = cli.expect("redis-cli is there");
+        let cli = self.cli(&[&["--json"], command].concat());
         serde_json::from_slice(&cli.stdout).unwrap_or_else(|_| panic!("{command:?}: {cli:?}"))
     }
 
