@@ -7,7 +7,7 @@
 mod server;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +15,9 @@ use segue_connectors::redis::layout::{Beside, Layout, Row, dated, gone, json};
 use segue_connectors::redis::{Connection, Error, Settings, Write};
 use serde_json::json;
 use server::Redis;
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn settings(redis: &Redis, prefix: &str) -> Settings {
     let (url, prefix) = (redis.url.clone(), prefix.to_owned());
@@ -227,7 +230,9 @@ fn values_are_gone_some_time_unless_they_are_kept() {
     assert!(left()[0] > 500_000, "{:?}", left());
     assert_eq!(short.put(&[row(&short, "t", 2), none(&short, "u", 2)]), Ok(vec![true, true]));
     assert_eq!(short.beat(1, 0), Ok(false));
+    let begun = Instant::now();
     while !redis.all("*").is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", redis.all("*"));
         std::thread::yield_now();
     }
 }

@@ -109,7 +109,11 @@ fn nothing_is_kept_for_nobody() {
     });
     server.metric("segue_changes_buffer_bytes", "0");
     let made = server.counted("segue_changes_events_total");
-    change(&server, 1);
+    let through = (1..6).fold(0, |_, n| change(&server, n));
+    // Whoever comes now is let in after those steps: they have been taken in by then.
+    let mut anew = Copy::default();
+    anew.follow(&mut Follower::open(&server, "?from=start", None).expect("a reader"), through);
+    assert_eq!(anew.graph.len(), 6);
     assert_eq!(server.counted("segue_changes_events_total"), made);
 }
 
