@@ -1,6 +1,5 @@
 //! Layers of configuration, put together: each is a table of keys with a name for where it came from.
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -46,15 +45,15 @@ pub enum Error {
         /// What serde says.
         detail: String,
     },
-    /// A number outside its range.
-    #[error("key `{key}` is {value}, not in {} to {}", range.start(), range.end())]
+    /// A value outside its range.
+    #[error("key `{key}` is {value}, not in {range}")]
     Range {
         /// The key, dotted.
         key: String,
         /// What it is.
-        value: u64,
+        value: String,
         /// What it may be.
-        range: RangeInclusive<u64>,
+        range: String,
     },
 }
 
@@ -284,6 +283,10 @@ mod tests {
         assert_eq!(
             refused(&[("SEGUE__DATAFLOW__WORKERS", "0")]),
             "key `dataflow.workers` is 0, not in 1 to 256"
+        );
+        assert_eq!(
+            refused(&[("SEGUE__REDIS__EXPIRE", "1500ms")]),
+            "key `redis.expire` is 1s 500ms, not in 2s to 87600h"
         );
         let share = refused(&[("SEGUE__LIMITS__BAD_SHARE", "5")]);
         assert!(share.contains("key `limits.bad_share`: 5 is not a share from 0 to 1"), "{share}");

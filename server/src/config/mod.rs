@@ -5,7 +5,9 @@
 
 mod layers;
 
+use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -155,13 +157,19 @@ pub struct Redis {
 }
 
 /// A length of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub struct Every(pub Duration);
+
+impl Display for Every {
+    /// As it may be written.
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{:#}", SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX))
+    }
+}
 
 impl Serialize for Every {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let span = SignedDuration::try_from(self.0).map_err(serde::ser::Error::custom)?;
-        to.serialize_str(&format!("{span:#}"))
+        to.collect_str(self)
     }
 }
 
@@ -309,7 +317,7 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 37] = [
+        let numbers: [(&str, u64, RangeInclusive<u64>); 35] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
@@ -334,8 +342,6 @@ impl Config {
             ("changes.charts_ms", self.changes.charts_ms, 10..=3_600_000),
             ("changes.heartbeat_ms", self.changes.heartbeat_ms, 100..=3_600_000),
             ("changes.idle_ms", self.changes.idle_ms, 0..=86_400_000),
-            ("redis.expire in ms", self.redis.expire.0.as_millis() as u64, 2_000..=1 << 40),
-            ("redis.timeout in ms", self.redis.timeout.0.as_millis() as u64, 1..=3_600_000),
             ("redis.batch", self.redis.batch as u64, 1..=10_000),
             ("redis.rows_per_s", self.redis.rows_per_s.into(), 1..=1_000_000),
             ("redis.waiting", self.redis.waiting as u64, 1..=1 << 32),
@@ -348,6 +354,11 @@ impl Config {
             ("limits.appends", self.limits.appends as u64, 1..=512),
             ("limits.body_bytes", self.limits.body_bytes as u64, 1..=1 << 30),
         ];
+        let every = |from, to| Every(Duration::from_millis(from))..=Every(Duration::from_secs(to));
+        let times = [
+            ("redis.expire", self.redis.expire, every(2_000, 10 * 365 * 24 * 3_600)),
+            ("redis.timeout", self.redis.timeout, every(1, 3_600)),
+        ];
         if !self.redis.url.is_empty() {
             segue_connectors::redis::check(&self.redis.url).map_err(|error| Error::Wrong {
                 origin: "configuration".into(),
@@ -355,9 +366,19 @@ impl Config {
                 detail: error.to_string(),
             })?;
         }
-        match ranges.into_iter().find(|(_, value, range)| !range.contains(value)) {
-            Some((key, value, range)) => Err(Error::Range { key: key.to_owned(), value, range }),
-            None => Ok(()),
-        }
+        within(&numbers)?;
+        within(&times)
+    }
+}
+
+/// Whether each value is in its range.
+fn within<T: PartialOrd + Display>(ranges: &[(&str, T, RangeInclusive<T>)]) -> Result<(), Error> {
+    match ranges.iter().find(|(_, value, range)| !range.contains(value)) {
+        Some((key, value, range)) => Err(Error::Range {
+            key: (*key).to_owned(),
+            value: value.to_string(),
+            range: format!("{} to {}", range.start(), range.end()),
+        }),
+        None => Ok(()),
     }
 }

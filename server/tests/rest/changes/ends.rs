@@ -1,5 +1,7 @@
 //! Who is not let in, and who is let go: with a reason, and never in silence.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use super::follower::{Copy, Follower};
@@ -191,8 +193,19 @@ fn who_leaves_is_no_error() {
         assert_eq!(follower.next().expect("an event").name, "progress");
     }
     server.metric("segue_changes_readers", "0");
+    let connect = || std::net::TcpStream::connect(server.api.strip_prefix("http://").unwrap()).unwrap();
+    connect().write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[").unwrap();
+    // That is another matter.
+    let (mut odd, mut answer) = (connect(), String::new());
+    odd.write_all(b"no request\r\n\r\n").unwrap();
+    odd.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(std::fs::read_to_string(&log).unwrap(), "");
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        said.lines().count() == 1 && said.contains("server connection error: hyper::Error(Parse("),
+        "{said}"
+    );
 }
 
 #[test]
