@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::prequential::{Found, Rates};
+use crate::prequential::{Class, Found};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use segue_dataflow::neighbours::{OPERATORS, Stats};
@@ -99,7 +99,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         Unit::Count,
         "How many times as popular as additions the first ten recommendations are, since the start, by seeds"
     );
-    describe_gauge!(FORESEEN_SHOWN, Unit::Count, "Share of all tracks that were among the first ten");
+    describe_gauge!(
+        FORESEEN_SHOWN,
+        Unit::Count,
+        "Share of all tracks that were among the first ten, by seeds"
+    );
     describe_gauge!(GRAPH_EPOCH, Unit::Milliseconds, "Epoch as-of which all rows of the graph are exact");
     describe_gauge!(GRAPH_LAG, Unit::Seconds, "How far the graph is behind the answers");
     describe_gauge!(GRAPH_ROWS, Unit::Count, "Tracks that have a row in the graph");
@@ -176,17 +180,19 @@ pub fn snapshot_failed() {
     counter!(SNAPSHOTS, "result" => "failed").increment(1);
 }
 
-/// An addition was looked at before it was applied; `rates` are those of its class, `shown` is the share of all
-/// tracks that were among the first ten.
-pub fn foreseen(Found { seeds, rank }: Found, rates: &Rates, shown: f64) {
+/// An addition was looked at before it was applied; `rates` are those since the start.
+pub fn foreseen(Found { seeds, rank }: Found, rates: impl Iterator<Item = Class>) {
     counter!(FORESEEN, "seeds" => seeds).increment(1);
     for (within, hits) in [("10", 10), ("100", 100)] {
         let hit = rank.is_some_and(|rank| rank <= hits);
         counter!(FORESEEN_HITS, "seeds" => seeds, "within" => within).increment(hit.into());
     }
-    gauge!(FORESEEN_RANK, "seeds" => seeds).set(rates.mean_reciprocal_rank);
-    gauge!(FORESEEN_BIAS, "seeds" => seeds).set(rates.popularity_bias);
-    gauge!(FORESEEN_SHOWN).set(shown);
+    // All classes: what is shown of the catalogue is less when it grows.
+    for Class { seeds, rates } in rates {
+        gauge!(FORESEEN_RANK, "seeds" => seeds).set(rates.mean_reciprocal_rank);
+        gauge!(FORESEEN_BIAS, "seeds" => seeds).set(rates.popularity_bias);
+        gauge!(FORESEEN_SHOWN, "seeds" => seeds).set(rates.catalogue_shown);
+    }
 }
 
 /// There was no time to look at an addition.

@@ -7,6 +7,7 @@
 mod shown;
 mod tally;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -18,7 +19,7 @@ use segue_dataflow::query::Pin;
 use segue_dataflow::workers::Engine;
 
 use crate::metrics;
-pub use tally::{Found, Rates, Report};
+pub use tally::{Class, Found, Report};
 use tally::{LIST, Tally};
 
 /// Additions that wait at the most. Each holds its epoch, so they must not wait for long.
@@ -39,6 +40,8 @@ pub struct Prequential {
     /// By partition, the first offset that is looked at.
     from: Vec<u64>,
     tally: Arc<Mutex<Tally>>,
+    /// Additions for which there was no time.
+    skipped: AtomicU64,
     /// Taken at the end.
     looking: Mutex<Option<(SyncSender<Addition>, JoinHandle<()>)>>,
 }
@@ -53,7 +56,7 @@ impl Prequential {
         // u64::MAX as f64 is 2^64, and what is too large becomes u64::MAX.
         let below = (share * u64::MAX as f64) as u64;
         let looking = if below == 0 { None } else { Some(look(&tally)?) };
-        Ok(Prequential { below, from, tally, looking: Mutex::new(looking) })
+        Ok(Prequential { below, from, tally, skipped: AtomicU64::new(0), looking: Mutex::new(looking) })
     }
 
     /// To be told of every event of the log before it is fed. Never waits.
@@ -66,14 +69,14 @@ impl Prequential {
         }
         let (Some((to, _)), Some(pin)) = (&*lock(&self.looking), engine.pin()) else { return };
         if to.try_send(Addition { pin, playlist, track }).is_err() {
-            lock(&self.tally).skipped += 1;
+            self.skipped.fetch_add(1, Relaxed);
             metrics::not_foreseen();
         }
     }
 
     /// What was found out so far; none if nothing was.
     pub fn report(&self) -> Option<Report> {
-        lock(&self.tally).report()
+        lock(&self.tally).report(self.skipped.load(Relaxed))
     }
 
     /// Ends the thread, which leaves what is waiting.
@@ -100,7 +103,8 @@ fn look(tally: &Arc<Mutex<Tally>>) -> std::io::Result<(SyncSender<Addition>, Joi
             if let Some(foreseen) = pin.foresee(playlist, track, LIST) {
                 let mut tally = lock(&tally);
                 let found = tally.add(track, &foreseen);
-                metrics::foreseen(found, &tally.of(found.seeds), tally.catalogue_shown());
+                let all = Class { seeds: "all", rates: tally.all() };
+                metrics::foreseen(found, tally.by_seeds().chain([all]));
             }
         }
     })?;
@@ -109,4 +113,73 @@ fn look(tally: &Arc<Mutex<Tally>>) -> std::io::Result<(SyncSender<Addition>, Joi
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use segue_dataflow::edit::Edit;
+    use segue_dataflow::event::Track;
+    use segue_dataflow::settings::Settings;
+    use segue_dataflow::workers::{Answers, Batch, Observer, Options, Progress};
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn complete(&self, _progress: &Progress) {}
+
+        fn refused(&self, seq: u64, detail: String) {
+            panic!("{seq}: {detail}");
+        }
+    }
+
+    #[test]
+    fn what_the_thread_has_no_time_for_is_left_out_and_counted() {
+        let options = Options {
+            workers: 1,
+            epoch_gap: Duration::from_millis(1),
+            heartbeat: Duration::from_secs(1),
+            settings: Settings::default(),
+            answers: Answers::Workers,
+        };
+        let engine = Engine::start(options, Arc::new(|| 1), Arc::new(Nobody), None).expect("it starts");
+        let tracks = vec![Track::new("a"), Track::new("b")];
+        let put = Change::PlaylistPut { playlist: "p".into(), title: None, tracks };
+        let edits = vec![Edit::new(0, &Event { at_ms: 1, change: put })];
+        engine.feed(Batch { edits, partition: 0, next: 1 }).expect("it runs");
+        assert!(engine.wait(0, 1));
+
+        let prequential = Prequential::start(1.0, vec![1]).expect("a thread");
+        let add = |n: u64| {
+            let change = Change::TrackAdded { playlist: "p".into(), track: Track::new(format!("t:{n}")) };
+            let position = Position { partition: 0, offset: n };
+            prequential.before(&engine, position, &Event { at_ms: 1, change });
+        };
+        // The thread comes to a stop at the tally with one of them, and the others wait, or do not.
+        let held_up = lock(&prequential.tally);
+        (1..=200).for_each(add);
+        let skipped = prequential.skipped.load(Relaxed);
+        let most = 200 - WAITING_MAX as u64;
+        assert!((most - 1..=most).contains(&skipped), "{skipped} of 200");
+        drop(held_up);
+        let asked = || lock(&prequential.tally).all().asked;
+        while asked() + skipped < 200 {
+            std::thread::yield_now();
+        }
+        let report = prequential.report().map(|report| serde_json::json!(report)).unwrap_or_default();
+        assert_eq!((&report["asked"], &report["skipped"]), (&(200 - skipped).into(), &skipped.into()));
+        // From now on there is time again, but not for what was on the log at the start.
+        add(0);
+        add(201);
+        while asked() + skipped < 201 {
+            std::thread::yield_now();
+        }
+        prequential.close();
+        add(202);
+        assert_eq!((asked() + skipped, prequential.skipped.load(Relaxed)), (201, skipped));
+        engine.stop().expect("no worker panics");
+    }
 }

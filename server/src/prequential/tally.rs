@@ -18,16 +18,14 @@ const SEEDS: [(u32, &str); 6] =
 /// Sums over all additions.
 #[derive(Debug, Default)]
 pub struct Tally {
+    all: Sums,
     classes: [Sums; SEEDS.len()],
-    shown: Shown,
     /// Tracks there are.
     tracks: u64,
-    /// Additions for which there was no time.
-    pub skipped: u64,
 }
 
 /// Sums over some additions.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Sums {
     asked: u64,
     hits: u64,
@@ -36,6 +34,8 @@ struct Sums {
     /// Of ln(1 + playlists) of the first that were shown (their mean), and of the added.
     popularity_shown: f64,
     popularity_added: f64,
+    /// The first that were shown.
+    shown: Shown,
 }
 
 /// What became of one addition.
@@ -60,6 +60,8 @@ pub struct Rates {
     pub mean_reciprocal_rank: f64,
     /// How many times as popular as what was added the first ten recommendations are, in the geometric mean.
     pub popularity_bias: f64,
+    /// The share of all tracks that were among some first ten recommendations.
+    pub catalogue_shown: f64,
 }
 
 /// All of it.
@@ -69,16 +71,17 @@ pub struct Report {
     all: Rates,
     /// Additions for which there was no time.
     skipped: u64,
-    /// The share of all tracks that were among some first ten recommendations.
-    catalogue_shown: f64,
     by_seeds: Vec<Class>,
 }
 
+/// Rates over those whose playlist had so many tracks.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Class {
-    seeds: &'static str,
+pub struct Class {
+    /// How many.
+    pub seeds: &'static str,
+    /// The rates.
     #[serde(flatten)]
-    rates: Rates,
+    pub rates: Rates,
 }
 
 fn class(seeds: u32) -> usize {
@@ -90,58 +93,45 @@ impl Tally {
     pub fn add(&mut self, track: TrackId, foreseen: &Foreseen) -> Found {
         let class = class(foreseen.seeds);
         let rank = foreseen.shown.iter().position(|(shown, _)| *shown == track).map(|place| place + 1);
-        let first = &foreseen.shown[..foreseen.shown.len().min(FIRST)];
-        first.iter().for_each(|(track, _)| self.shown.add(*track));
-        let popularity = |playlists: u32| f64::from(playlists).ln_1p();
         self.tracks = foreseen.tracks;
-        let sums = &mut self.classes[class];
-        sums.asked += 1;
-        sums.hits += u64::from(rank.is_some());
-        sums.hits_first += u64::from(rank.is_some_and(|rank| rank <= FIRST));
-        sums.reciprocal_ranks += rank.map_or(0.0, |rank| 1.0 / rank as f64);
-        sums.popularity_shown += first.iter().map(|(_, playlists)| popularity(*playlists)).sum::<f64>()
-            / first.len().max(1) as f64;
-        sums.popularity_added += popularity(foreseen.holding);
+        self.all.add(rank, foreseen);
+        self.classes[class].add(rank, foreseen);
         Found { seeds: SEEDS[class].1, rank }
     }
 
-    /// The rates of one class.
-    pub fn of(&self, seeds: &str) -> Rates {
-        let class = SEEDS.iter().position(|(_, name)| *name == seeds);
-        class.map(|class| self.classes[class]).unwrap_or_default().rates()
+    /// The rates of each class that has any.
+    pub fn by_seeds(&self) -> impl Iterator<Item = Class> {
+        let classes = SEEDS.iter().zip(&self.classes).filter(|(_, sums)| sums.asked > 0);
+        classes.map(|((_, seeds), sums)| Class { seeds, rates: sums.rates(self.tracks) })
     }
 
-    /// The share of all tracks that were among some first ten recommendations.
-    pub fn catalogue_shown(&self) -> f64 {
-        self.shown.count() as f64 / self.tracks.max(1) as f64
+    /// The rates of all.
+    pub fn all(&self) -> Rates {
+        self.all.rates(self.tracks)
     }
 
     /// All of it; none if there is nothing.
-    pub fn report(&self) -> Option<Report> {
-        let all = self.classes.iter().fold(Sums::default(), |all, class| all.plus(class));
-        let classes = SEEDS.iter().zip(&self.classes).filter(|(_, sums)| sums.asked > 0);
-        (all.asked > 0).then(|| Report {
-            all: all.rates(),
-            skipped: self.skipped,
-            catalogue_shown: self.catalogue_shown(),
-            by_seeds: classes.map(|((_, seeds), sums)| Class { seeds, rates: sums.rates() }).collect(),
-        })
+    pub fn report(&self, skipped: u64) -> Option<Report> {
+        (self.all.asked > 0).then(|| Report { all: self.all(), skipped, by_seeds: self.by_seeds().collect() })
     }
 }
 
 impl Sums {
-    fn plus(self, other: &Sums) -> Sums {
-        Sums {
-            asked: self.asked + other.asked,
-            hits: self.hits + other.hits,
-            hits_first: self.hits_first + other.hits_first,
-            reciprocal_ranks: self.reciprocal_ranks + other.reciprocal_ranks,
-            popularity_shown: self.popularity_shown + other.popularity_shown,
-            popularity_added: self.popularity_added + other.popularity_added,
-        }
+    fn add(&mut self, rank: Option<usize>, foreseen: &Foreseen) {
+        let popularity = |playlists: u32| f64::from(playlists).ln_1p();
+        let first = &foreseen.shown[..foreseen.shown.len().min(FIRST)];
+        first.iter().for_each(|(track, _)| self.shown.add(*track));
+        self.asked += 1;
+        self.hits += u64::from(rank.is_some());
+        self.hits_first += u64::from(rank.is_some_and(|rank| rank <= FIRST));
+        self.reciprocal_ranks += rank.map_or(0.0, |rank| 1.0 / rank as f64);
+        self.popularity_shown += first.iter().map(|(_, playlists)| popularity(*playlists)).sum::<f64>()
+            / first.len().max(1) as f64;
+        self.popularity_added += popularity(foreseen.holding);
     }
 
-    fn rates(&self) -> Rates {
+    /// The rates, where there are so many tracks.
+    fn rates(&self, tracks: u64) -> Rates {
         let each = |sum: f64| sum / self.asked.max(1) as f64;
         Rates {
             asked: self.asked,
@@ -149,6 +139,7 @@ impl Sums {
             hit_rate_100: each(self.hits as f64),
             mean_reciprocal_rank: each(self.reciprocal_ranks),
             popularity_bias: each(self.popularity_shown - self.popularity_added).exp(),
+            catalogue_shown: self.shown.count() as f64 / tracks.max(1) as f64,
         }
     }
 }
@@ -169,7 +160,7 @@ mod tests {
     #[test]
     fn worked_by_hand() {
         let mut tally = Tally::default();
-        assert!(tally.report().is_none());
+        assert!(tally.report(3).is_none());
         let shown = |tracks: std::ops::Range<u64>, playlists| {
             tracks.map(|track| (TrackId(track), playlists)).collect::<Vec<_>>()
         };
@@ -181,14 +172,15 @@ mod tests {
         // New to all, where popular ones are shown: ln(1 + 7) - ln(1 + 0).
         let foreseen = Foreseen { seeds: 40, holding: 0, tracks: 44, shown: shown(6..12, 7) };
         assert_eq!(tally.add(TrackId(600), &foreseen), Found { seeds: "25-99", rank: None });
-        let few = tally.of("1-4");
+        let [few, many] = [0, 1].map(|class| tally.by_seeds().nth(class).expect("two classes").rates);
         assert_eq!((few.asked, few.hit_rate_10, few.hit_rate_100), (2, 0.5, 1.0));
         assert!((few.mean_reciprocal_rank - (1.0 / 4.0 + 1.0 / 12.0) / 2.0).abs() < 1e-12);
         assert!((few.popularity_bias - 1.0).abs() < 1e-12);
         // The geometric mean of 1 and 8.
-        assert!((tally.of("25-99").popularity_bias - 8_f64.sqrt()).abs() < 1e-12);
-        tally.skipped = 3;
-        let report = tally.report().map(|report| serde_json::json!(report)).unwrap_or_default();
+        assert!((many.popularity_bias - 8_f64.sqrt()).abs() < 1e-12);
+        // Tracks 1 to 10, and 1 to 11, of 44.
+        assert_eq!((few.catalogue_shown, many.catalogue_shown), (10.0 / 44.0, 0.25));
+        let report = tally.report(3).map(|report| serde_json::json!(report)).unwrap_or_default();
         assert_eq!((&report["asked"], &report["skipped"]), (&4.into(), &3.into()));
         assert_eq!((&report["hit_rate_10"], &report["hit_rate_100"]), (&0.25.into(), &0.5.into()));
         // Tracks 1 to 11 of 44.

@@ -147,9 +147,13 @@ impl Server {
 
     /// The value of a metric that counts; 0 if nothing was counted yet.
     pub fn counted(&self, name: &str) -> u64 {
-        let metrics = self.admin("/metrics").body;
+        self.gauge(name).map_or(0, |value| value as u64)
+    }
+
+    /// The value of a metric; none if there is none yet.
+    pub fn gauge(&self, name: &str) -> Option<f64> {
         let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
-        metrics.as_str().and_then(|metrics| metrics.lines().find_map(value)).unwrap_or(0)
+        self.admin("/metrics").body.as_str()?.lines().find_map(value)
     }
 
     pub fn port(&self) -> u16 {

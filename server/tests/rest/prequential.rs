@@ -59,6 +59,48 @@ fn additions_whose_rank_is_known() {
     ] {
         server.metric(metric, value);
     }
+    // By hand: 20 playlists hold b, 21 c, 1 d. Shown were c alone, nothing, and what p:new does not hold.
+    let near = |found: &Value, expected: f64| {
+        let found = found.as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-9, "{found}, not {expected}: {all}");
+    };
+    let bias = (((f64::ln(21.0) + f64::ln(21.0) + f64::ln(2.0)) / 3.0 - f64::ln(21.0)) / 3.0).exp();
+    near(&all["popularity_bias"], bias);
+    near(&all["catalogue_shown"], 3.0 / 4.0);
+
+    // A longer playlist is of another class. It lacks c and d of 33 tracks, and nobody who has a and b lacks c.
+    let mut tracks: Vec<Value> = (0..29).map(|n| json!({"uri": format!("u:{n}")})).collect();
+    tracks.extend([json!({"uri": "a"}), json!({"uri": "b"})]);
+    server.events(&json!({"v": 1, "type": "playlist_put", "playlist": "p:long", "tracks": tracks, "at": "2026-01-01T00:00:00Z"}));
+    server.events(&json!(added("p:long", "c")));
+    let all = asked(&server, 4);
+    let long = &all["by_seeds"][1];
+    assert_eq!(
+        (&long["seeds"], &long["asked"], &long["hit_rate_10"]),
+        (&json!("25-99"), &json!(1), &json!(1.0))
+    );
+    let long_bias = ((f64::ln(22.0) + f64::ln(2.0)) / 2.0 - f64::ln(22.0)).exp();
+    let metric = |name: &str| {
+        let found = until(name, || server.gauge(&format!("segue_prequential_{name}")));
+        json!(found)
+    };
+    for (class, (place, rank, bias, shown)) in
+        [("1-4", (0, expected, bias, 3.0 / 33.0)), ("25-99", (1, 1.0, long_bias, 2.0 / 33.0))]
+    {
+        let rates = &all["by_seeds"][place];
+        for (name, expected) in
+            [("mean_reciprocal_rank", rank), ("popularity_bias", bias), ("catalogue_shown", shown)]
+        {
+            near(&rates[name], expected);
+            near(&metric(&format!("{name}{{seeds=\"{class}\"}}")), expected);
+        }
+    }
+    near(&all["catalogue_shown"], 3.0 / 33.0);
+    for name in ["mean_reciprocal_rank", "popularity_bias", "catalogue_shown"] {
+        near(&metric(&format!("{name}{{seeds=\"all\"}}")), all[name].as_f64().unwrap());
+    }
+    server.metric("segue_prequential_hits_total{seeds=\"25-99\",within=\"10\"}", "1");
+
     // What was on the log at the start is not looked at again.
     assert_eq!(server.stop(), Some(0));
     let server = Server::start_with(folder.path(), &[("SEGUE__PREQUENTIAL__SHARE", "1")]);
