@@ -26,6 +26,7 @@ pub struct Estimate {
 pub struct Bootstrap(Vec<Vec<u16>>);
 
 impl Bootstrap {
+    /// Draws from so many playlists.
     pub fn new(seed: u64, playlists: usize) -> Self {
         let mut dice = Dice::new(seed, STREAM);
         let mut draw = || {

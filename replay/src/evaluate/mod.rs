@@ -23,6 +23,7 @@ use std::time::Instant;
 use clap::Args;
 use segue_dataflow::settings::Settings;
 
+pub use bootstrap::Bootstrap;
 pub use metrics::{Scores, score};
 pub use protocol::{Category, Pick, Protocol};
 pub use report::{Estimate, Report};
@@ -50,6 +51,9 @@ pub struct EvaluateArgs {
     /// Hold out so many playlists; if not given, a fifth of those that fit, at most 10,000.
     #[arg(long, value_name = "N")]
     pub held_out: Option<NonZeroUsize>,
+    /// Show no titles: what segue is worth by tracks alone, as the plain methods use no titles.
+    #[arg(long)]
+    pub no_titles: bool,
     /// Write the report to standard output as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -87,7 +91,10 @@ impl EvaluateArgs {
         let corpus = Corpus::read(&find(&self.data)?, |fault| eprintln!("{fault}"));
         said(format!("read {} playlists, {} tracks", corpus.playlists.len(), corpus.tracks.len()));
         let categories = self.protocol.categories();
-        let split = Split::new(&corpus, categories, self.seed, self.held_out.map(usize::from));
+        let mut split = Split::new(&corpus, categories, self.seed, self.held_out.map(usize::from));
+        if self.no_titles {
+            split.hide_titles();
+        }
         if split.queries.is_empty() {
             let lacking: Vec<String> = split.lacking.iter().map(ToString::to_string).collect();
             return Err(EvaluateError::TooFew(lacking.join("; ")));

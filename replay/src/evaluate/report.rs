@@ -23,7 +23,9 @@ pub struct Report {
     pub protocol: Protocol,
     /// Chose the held-out playlists.
     pub seed: u64,
-    /// How many they are.
+    /// Whether the categories show the titles that they are named after.
+    pub titles: bool,
+    /// How many playlists are held out.
     pub held_out: usize,
     /// What the methods knew.
     pub index: Index,
@@ -124,6 +126,7 @@ impl Report {
         Report {
             protocol: args.protocol,
             seed: args.seed,
+            titles: !args.no_titles,
             held_out: split.held_out.len(),
             index: Index {
                 playlists: split.index.len(),
@@ -194,10 +197,11 @@ impl fmt::Display for Report {
         let Index { playlists, entries, tracks } = self.index;
         writeln!(
             f,
-            "{} playlists held out of {}, seed {}; the others have {entries} entries of {tracks} tracks.",
+            "{} playlists held out of {}, seed {}; the others have {entries} entries of {tracks} tracks{}.",
             self.held_out,
             self.held_out + playlists,
-            self.seed
+            self.seed,
+            if self.titles { "" } else { "; no titles are shown" }
         )?;
         let mut table = Table::new();
         table.load_style(UTF8_HORIZONTAL_ONLY);

@@ -10,7 +10,7 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Answer, Body, Question, Recommend, Seeds};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options, Progress};
 
 use super::EvaluateError;
@@ -47,7 +47,8 @@ pub fn scores(
         workers: threads,
         epoch_gap: Duration::from_millis(5),
         heartbeat: Duration::from_secs(1),
-        settings,
+        // No answer to a query has anything to do with the graph.
+        settings: Settings { neighbours: Neighbours { keep: 0, ..settings.neighbours }, ..settings },
         answers: Answers::Readers(threads),
     };
     let began = Instant::now();

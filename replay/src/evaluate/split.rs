@@ -111,6 +111,12 @@ impl<'a> Split<'a> {
         });
         Split { categories, lacking: lacking.collect(), held_out, index, queries }
     }
+
+    /// Shows no titles: the same queries, without those that show nothing else.
+    pub fn hide_titles(&mut self) {
+        self.queries.retain(|query| !query.seeds.is_empty());
+        self.queries.iter_mut().for_each(|query| query.title = None);
+    }
 }
 
 fn title(playlist: &Playlist) -> Option<&str> {
@@ -169,6 +175,22 @@ mod tests {
             let first = query.seeds == playlist.tracks[..category.seeds];
             assert_eq!(first, category.pick == Pick::First);
         }
+    }
+
+    #[test]
+    fn without_titles_the_same_is_asked_but_for_what_shows_titles_only() {
+        let corpus = corpus(3_000);
+        let split = || Split::new(&corpus, Protocol::Recsys18.categories(), 7, None);
+        let (before, mut after) = (split(), split());
+        after.hide_titles();
+        assert!(after.queries.iter().all(|query| query.title.is_none()));
+        let asked = |split: &Split<'_>| {
+            let seeded = split.queries.iter().filter(|query| split.categories[query.category].seeds > 0);
+            seeded.map(|query| (query.category, query.playlist, query.seeds.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&before), asked(&after));
+        assert!(before.queries.iter().any(|query| query.title.is_some()));
+        assert!(after.queries.len() == asked(&after).len() && before.queries.len() > after.queries.len());
     }
 
     #[test]
