@@ -20,13 +20,13 @@ use crate::apply::apply;
 use crate::catalogue::{Catalogued, catalogue, popularity};
 use crate::edit::Edit;
 use crate::ids::{ArtistId, PlaylistId, TitleId, TrackId};
-use crate::neighbours::{Graph, GraphStep, Rows, neighbours};
+use crate::neighbours::{Graph, GraphStep, neighbours};
 use crate::query::{Answer, Board, Desk, Hub, Local, Query, Round, rounds};
 use crate::settings::Settings;
 use crate::views::batch::{Batch, Batcher};
 use crate::views::beginning::Beginning;
 use crate::views::trace::Trace;
-use crate::views::{Books, Live, Shared, Views};
+use crate::views::{Books, Live, Views};
 
 /// Told of an event (its position on the log) that names an id another string has already, and why.
 pub type Refused = Rc<dyn Fn(u64, String)>;
@@ -63,17 +63,17 @@ impl Dataflow {
         let (mut edits, probe, asking) = (Input::new(), ProbeHandle::new(), ProbeHandle::new());
         let mut queries = asked.then(Input::new);
         let desk = Rc::new(RefCell::new(Desk::new(home, peers, settings, Arc::clone(board))));
-        let mut share = board.share(index);
+        let mut share = board.share(worker.index());
         let (hub, graph) = worker.dataflow::<u64, _, _>(|scope| {
             let begun = share.by_track.take();
             let cards = Arc::new(RwLock::new(std::mem::take(&mut share.cards)));
             let trending = Arc::new(RwLock::new(std::mem::take(&mut share.trending)));
+            let rows = Arc::new(RwLock::new(std::mem::take(&mut share.rows)));
             let kept = settings.trending.keep_days;
             let applied = apply(edits.to_stream(scope), Rc::clone(refused), share, kept);
             let Catalogued { counts, artists } =
                 catalogue(applied.notes, Rc::clone(refused), &cards, &trending);
-            let (batches, own_counts, rows) =
-                (applied.by_playlist.stream.clone(), counts.clone(), Shared::<Rows>::default());
+            let (batches, own_counts) = (applied.by_playlist.stream.clone(), counts.clone());
             let (counts_here, firsts) = (Arc::clone(&board.popularity), (0..peers).step_by(local).collect());
             let counted = popularity(counts, applied.counts, Arc::clone(&counts_here), firsts);
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashSet;
 use segue_dataflow::day::Day;
 use segue_dataflow::ids::{PlaylistId, TrackId};
-use segue_dataflow::snapshot::{Playlists, Restored, Tracks};
+use segue_dataflow::snapshot::{GraphRows, Playlists, Restored, Tracks};
 
 use super::table::FileRows;
 use super::warm_image::stamp;
@@ -20,11 +20,13 @@ impl Store {
         let name = Store::name("manifests", manifest.epoch);
         // The two are of about the same size.
         let (playlists, tracks) = std::thread::scope(|scope| {
-            let tracks = scope.spawn(|| self.load_tracks(manifest, workers));
+            let tracks = scope
+                .spawn(|| Ok::<_, Error>((self.load_tracks(manifest, workers)?, self.load_graph(manifest)?)));
             let playlists = self.load_playlists(manifest, workers);
             (playlists, tracks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let restored = Restored::new(manifest.epoch, manifest.next.clone(), playlists?, tracks?)
+        let (tracks, graph) = tracks?;
+        let restored = Restored::new(manifest.epoch, manifest.next.clone(), playlists?, tracks)
             .map_err(|malformed| (&*name, malformed))?;
         let totals = restored.totals();
         let found = (totals.playlists, totals.entries, totals.digest.to_string());
@@ -35,7 +37,7 @@ impl Store {
             );
             return Err(Error::corrupt(&name, &detail));
         }
-        Ok(restored)
+        Ok(restored.with_graph(graph))
     }
 
     /// Reads a snapshot as [`Store::load`] does without images, and then the images: all must be as the manifest
@@ -78,6 +80,31 @@ impl Store {
             })?;
         }
         Ok(tracks)
+    }
+
+    /// The rows of the graph, of which all that are about one track follow one another.
+    fn load_graph(&self, manifest: &Manifest) -> Result<GraphRows, Error> {
+        let mut graph = GraphRows::new(manifest.graph.unwrap_or_default());
+        let Some(layer) = manifest.layers.last().filter(|_| manifest.graph.is_some()) else {
+            return Ok(graph);
+        };
+        let mut rows = Rows::new(self, layer, TableName::Neighbours);
+        let mut about = None::<(TrackId, u32)>;
+        let mut neighbours = Vec::new();
+        while let Some((object, row)) = rows.next()? {
+            let (track, other, shared) = schema::neighbour(row).map_err(|e| Error::corrupt(object, &e))?;
+            if about.is_none_or(|(before, _)| before != track) {
+                about.iter().for_each(|(track, sampled)| graph.add(*track, *sampled, &neighbours));
+                neighbours.clear();
+                about = Some((track, 0));
+            }
+            match &mut about {
+                Some((_, sampled)) if track == other => *sampled = shared,
+                _ => neighbours.push((other, shared)),
+            }
+        }
+        about.iter().for_each(|(track, sampled)| graph.add(*track, *sampled, &neighbours));
+        Ok(graph)
     }
 
     fn tracks(

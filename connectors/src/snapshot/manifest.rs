@@ -4,15 +4,16 @@
 //! in one way only.
 
 use jiff::Timestamp;
+use segue_dataflow::settings::RowRules;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::write::hash;
 use crate::log::Landmark;
 
-/// Version of manifests, and of the tables that they list. Version 3 was the same without days of additions, version
-/// 2 without images as well, version 1 without a hash of itself too.
-pub const FORMAT: u64 = 4;
+/// Version of manifests, and of the tables that they list. Version 4 was the same without rows of the graph, version 3
+/// without days of additions as well, version 2 without images as well, version 1 without a hash of itself too.
+pub const FORMAT: u64 = 5;
 
 /// The state as-of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Manifest {
     /// The latest days of events that added something, as days since 1970.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newest_days: Vec<u16>,
+    /// If the last layer has the rows of the graph: what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<RowRules>,
     /// The first one whole, each later one the changes since the one before: its rows replace those with the
     /// same id.
     pub layers: Vec<Layer>,
@@ -99,6 +103,9 @@ pub enum TableName {
     Tracks,
     /// When entries were added, those of the last days.
     Additions,
+    /// Which tracks share most playlists with which: the rows of the graph as-of the epoch of their layer, all of
+    /// them. They are of use only in the last.
+    Neighbours,
 }
 
 impl TableName {
@@ -109,7 +116,16 @@ impl TableName {
             TableName::Entries => "entries",
             TableName::Tracks => "tracks",
             TableName::Additions => "additions",
+            TableName::Neighbours => "neighbours",
         }
+    }
+}
+
+impl Layer {
+    /// The same below a later one: the rows of the graph, which are all there or none, are that one's.
+    pub(super) fn without_graph(&self) -> Self {
+        let objects = self.objects.iter().filter(|object| object.table != TableName::Neighbours);
+        Layer { epoch: self.epoch, objects: objects.cloned().collect() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The four tables. `docs/snapshots.md` says it for readers.
+//! The five tables. `docs/snapshots.md` says it for readers.
 
 use parquet::errors::Result;
 use parquet::schema::types::TypePtr;
@@ -49,6 +49,12 @@ const TRACKS: &str = "message tracks {
     required boolean described_last;
 }";
 
+const NEIGHBOURS: &str = "message neighbours {
+    required int64 track (INTEGER(64, false));
+    required int64 neighbour (INTEGER(64, false));
+    optional int32 shared (INTEGER(32, false));
+}";
+
 impl TableName {
     /// Its schema.
     pub(super) fn schema(self) -> Result<TypePtr> {
@@ -57,6 +63,7 @@ impl TableName {
             TableName::Entries => ENTRIES,
             TableName::Tracks => TRACKS,
             TableName::Additions => ADDITIONS,
+            TableName::Neighbours => NEIGHBOURS,
         })
     }
 
@@ -76,7 +83,7 @@ impl TableName {
         match self {
             TableName::Playlists => vec![ids(), texts(), texts(), numbers()],
             TableName::Entries => vec![ids(), ids()],
-            TableName::Additions => vec![ids(), ids(), numbers()],
+            TableName::Additions | TableName::Neighbours => vec![ids(), ids(), numbers()],
             TableName::Tracks => {
                 [ids(), texts()].into_iter().chain(names()).chain(names()).chain([flags()]).collect()
             }
@@ -108,6 +115,16 @@ pub fn addition(row: &mut FileRows) -> Result<Option<(PlaylistId, TrackId, Day)>
     let (playlist, track) = (PlaylistId(row.id(0)?), TrackId(row.id(1)?));
     let day = row.number(2)?.and_then(|day| u16::try_from(day).ok()).map(Day);
     Ok(day.filter(|day| *day != Day::default()).map(|day| (playlist, track, day)))
+}
+
+/// The row of two tracks that share playlists. What a track shares with itself is how many were counted.
+pub fn neighbour_row(track: TrackId, neighbour: TrackId, shared: u32) -> [Cell<'static>; 3] {
+    [Cell::Id(track.0), Cell::Id(neighbour.0), Cell::Number(Some(shared))]
+}
+
+/// The tracks of such a row, and how many playlists they share.
+pub fn neighbour(row: &mut FileRows) -> Result<(TrackId, TrackId, u32)> {
+    Ok((TrackId(row.id(0)?), TrackId(row.id(1)?), row.number(2)?.unwrap_or(0)))
 }
 
 /// The row of a track; without URI it is gone.

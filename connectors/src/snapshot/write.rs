@@ -6,10 +6,11 @@ use segue_dataflow::apply::Playlist;
 use segue_dataflow::catalogue::TrackRecord;
 use segue_dataflow::day::Day;
 use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::neighbours::Row;
 use segue_dataflow::snapshot::Snapshot;
 use sha2::{Digest, Sha256};
 
-use super::schema::{addition_row, entry_row, playlist_row, track_row};
+use super::schema::{addition_row, entry_row, neighbour_row, playlist_row, track_row};
 use super::table::{Cell, FileWriter};
 use super::warm_image::stamp;
 use super::{Error, FORMAT, Image, Layer, Manifest, Object, Store, TableName};
@@ -30,6 +31,7 @@ impl Store {
         let mut tables = Tables::new(to, "", false);
         restored.playlists(|id, playlist, ids, days| tables.playlist(id, Some(playlist), ids, days))?;
         restored.tracks(|id, track| tables.track(id, Some(track)))?;
+        restored.rows(|track, row| tables.row(track, row))?;
         let layers = vec![Layer { epoch: manifest.epoch, objects: tables.finish()? }];
         let exported = Manifest { format: FORMAT, layers, ..manifest.clone() }.sealed();
         to.put("snapshot.json", exported.to_bytes().into())?;
@@ -51,13 +53,14 @@ impl Store {
     ) -> Result<Manifest, Error> {
         let (epoch, generation) = (snapshot.as_of(), self.check_generation()?);
         let mut layers = match base {
-            Some(base) if !snapshot.is_whole() => base.layers.clone(),
+            Some(base) if !snapshot.is_whole() => base.layers.iter().map(Layer::without_graph).collect(),
             _ => Vec::new(),
         };
         let folder = format!("data/{epoch:020}-{generation}/");
         let mut tables = Tables::new(self, &folder, self.images);
         snapshot.playlists(|id, playlist, ids, days| tables.playlist(id, playlist, ids, days))?;
         snapshot.tracks(|id, track| tables.track(id, track))?;
+        snapshot.rows(|track, row| tables.row(track, row))?;
         layers.push(Layer { epoch, objects: tables.finish()? });
         let totals = snapshot.totals();
         let manifest = Manifest {
@@ -71,6 +74,7 @@ impl Store {
             entries: totals.entries,
             digest: totals.digest.to_string(),
             newest_days: totals.newest.days().map(|day| day.0).collect(),
+            graph: snapshot.row_rules(),
             layers,
             sha256: None,
         };
@@ -94,6 +98,7 @@ struct Tables<'a> {
     entries: Files<'a>,
     additions: Files<'a>,
     tracks: Files<'a>,
+    neighbours: Files<'a>,
 }
 
 impl<'a> Tables<'a> {
@@ -105,6 +110,7 @@ impl<'a> Tables<'a> {
             entries: files(TableName::Entries),
             additions: files(TableName::Additions),
             tracks: files(TableName::Tracks),
+            neighbours: files(TableName::Neighbours),
         }
     }
 
@@ -126,9 +132,14 @@ impl<'a> Tables<'a> {
         self.tracks.push(track_row(id, track))
     }
 
+    fn row(&mut self, track: TrackId, row: &Row) -> Result<(), Error> {
+        let mut all = [(track, row.sampled())].into_iter().chain(row.neighbours());
+        all.try_for_each(|(other, shared)| self.neighbours.push(neighbour_row(track, other, shared)))
+    }
+
     fn finish(self) -> Result<Vec<Object>, Error> {
         let mut objects = Vec::new();
-        for files in [self.playlists, self.entries, self.additions, self.tracks] {
+        for files in [self.playlists, self.entries, self.additions, self.tracks, self.neighbours] {
             objects.extend(files.finish()?);
         }
         Ok(objects)

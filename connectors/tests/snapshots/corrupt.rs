@@ -38,7 +38,7 @@ fn a_damaged_object_is_named() {
     // The snapshot between is needed by the newest, so what is damaged of it is damaged of both; let it be gone.
     std::fs::remove_file(folder.path().join(format!("manifests/{:020}.json", whole.epoch))).expect("there");
     running.stop();
-    assert_eq!(manifest.objects().count(), 8);
+    assert_eq!(manifest.objects().count(), 9);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for object in manifest.objects() {
         let path = folder.path().join(&object.path);

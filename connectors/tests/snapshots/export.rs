@@ -31,7 +31,9 @@ fn an_export_is_the_same_state_in_one_layer() {
     let days = state.playlists.values().flat_map(|(.., days)| days);
     let additions = days.filter(|day| **day != Day::default()).count() as u64;
     assert!(additions > 100);
-    assert_eq!(rows, [state.playlists.len() as u64, exported.entries, additions, state.tracks.len() as u64]);
+    let neighbours = state.rows.values().map(|(_, row)| 1 + row.len() as u64).sum::<u64>();
+    let [playlists, tracks] = [state.playlists.len(), state.tracks.len()].map(|n| n as u64);
+    assert_eq!(rows, [playlists, exported.entries, additions, tracks, neighbours]);
     assert_eq!((exported.layers.len(), &exported.digest), (1, &manifest.digest));
     // Its paths are from its own root, so it can be read as any other.
     assert_eq!(loaded(&to, &exported, 2), state);

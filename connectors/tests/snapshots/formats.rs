@@ -2,6 +2,7 @@
 
 use segue_connectors::snapshot::{Settings, Store};
 use segue_dataflow::edit::{Names, Party};
+use segue_dataflow::ids::TrackId;
 use url::Url;
 
 use crate::running::{loaded, runtime};
@@ -26,6 +27,11 @@ fn version_4_opens() {
     opens(4);
 }
 
+#[test]
+fn version_5_opens() {
+    opens(5);
+}
+
 /// Every version has a fixture of the same state.
 fn opens(version: u64) {
     let folder = format!("{}/tests/fixtures/snapshot-{version}", env!("CARGO_MANIFEST_DIR"));
@@ -41,6 +47,10 @@ fn opens(version: u64) {
     assert_eq!((newest.layers.len(), &newest.next[..], newest.entries), (2, &[8][..], 3));
     assert_eq!((oldest.layers.len(), &oldest.next[..], oldest.entries), (1, &[5][..], 3));
     assert_eq!(oldest.digest, "2a3141d68ca81aab7e3d28c477b8df4c");
+    if version > 4 {
+        let rows = loaded(&store, &oldest, 1).rows;
+        assert_eq!(rows.into_iter().collect::<Vec<_>>(), [(TrackId::of("fixture:t:1"), (2, vec![]))]);
+    }
     let newest_days = newest.newest_days.clone();
     let state = loaded(&store, &newest, 2);
     let titles: Vec<_> =

@@ -92,7 +92,7 @@ fn they_go_with_their_snapshots() {
         running.feed(50);
         running.write(&store, true, None).expect("written");
     }
-    assert_eq!(store.retain(2).expect("in order"), (2, 16));
+    assert_eq!(store.retain(2).expect("in order"), (2, 20));
     for epoch in store.epochs().expect("listed") {
         store.verify(&store.manifest(epoch).expect("read")).expect("in order");
     }

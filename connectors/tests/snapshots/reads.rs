@@ -46,9 +46,9 @@ fn recovered(store: &Store) -> Result<(Manifest, Vec<String>), Error> {
 fn a_read_that_fails_is_named_and_one_that_is_cut_short_leads_to_the_snapshot_before() {
     let runtime = runtime();
     let (objects, store, [(old, old_state), (new, new_state)]) = two(&runtime);
-    // The list, the manifest, four objects.
+    // The list, the manifest, five objects.
     let reads = 2 + new.objects().count();
-    assert_eq!(reads, 6);
+    assert_eq!(reads, 7);
     let name = |manifest: &Manifest| format!("manifests/{:020}.json", manifest.epoch);
     let of_new = |text: &str| text.contains(&name(&new)) || new.objects().any(|o| text.contains(&o.path));
     for fault in [Fault::FailBefore, Fault::FailAfter, Fault::Torn, Fault::Refused] {

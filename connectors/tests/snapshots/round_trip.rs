@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use object_store::memory::InMemory;
-use segue_connectors::snapshot::{Settings, Store};
+use segue_connectors::snapshot::{Layer, Settings, Store, TableName};
 use url::Url;
 
 use crate::minio::Minio;
@@ -19,7 +19,14 @@ fn round_trip(store: &Store, seed: u64) {
         assert_eq!(store.epochs().expect("listed")[0], manifest.epoch);
         assert_eq!(store.manifest(manifest.epoch).expect("read"), manifest);
         let workers = [1, 2, 4][step % 3];
-        assert_eq!(loaded(store, &manifest, workers), running.state(), "step {step}, {workers} workers");
+        let state = running.state();
+        let rows = state.rows.values().filter(|(_, row)| row.len() > 3).count();
+        assert!(step < 7 || rows > 10, "{rows} rows to compare");
+        assert_eq!(loaded(store, &manifest, workers), state, "step {step}, {workers} workers");
+        let of_graph = |layer: &Layer| layer.objects.iter().any(|o| o.table == TableName::Neighbours);
+        let with_graph: Vec<bool> = manifest.layers.iter().map(of_graph).collect();
+        assert_eq!(with_graph.iter().rposition(|there| *there), Some(with_graph.len() - 1));
+        assert_eq!(with_graph.iter().filter(|there| **there).count(), 1, "in the last layer alone");
         base = Some(manifest);
     }
     let everything = store.epochs().expect("listed");

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use object_store::ObjectStore;
@@ -16,7 +17,7 @@ use segue_dataflow::day::Day;
 use segue_dataflow::edit::Edit;
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TrackId};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::{Restored, Snapshot};
 use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options, Progress};
 use tokio::runtime::Runtime;
@@ -49,7 +50,9 @@ pub struct Running {
 impl Running {
     pub fn start(workers: usize, seed: u64, restored: Option<Restored>, next: u64) -> Self {
         let watch = Arc::new(Watch::default());
-        let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
+        let neighbours = Neighbours { min_support: 2, keep: 10, grid_ms: 1, ..Neighbours::default() };
+        let (epoch_gap, settings) =
+            (Duration::from_millis(1), Settings { neighbours, ..Settings::default() });
         let (heartbeat, answers) = (Duration::from_secs(1), Answers::Readers(1));
         let options = Options { workers, epoch_gap, heartbeat, settings, answers };
         let engine =
@@ -59,13 +62,19 @@ impl Running {
         running
     }
 
-    /// Waits until all that was fed is in the answers.
+    /// Waits until all that was fed is in the answers, and in the graph.
     fn wait(&self) {
         let progress = self.watch.progress.lock().expect("no panic");
         let behind = |p: &mut Progress| p.as_of == 0 || p.next.first().copied().unwrap_or(0) < self.next;
-        let (_progress, timeout) =
+        let (progress, timeout) =
             self.watch.news.wait_timeout_while(progress, Duration::from_secs(60), behind).expect("no panic");
         assert!(!timeout.timed_out());
+        drop(progress); // else no worker could go on
+        let since = Instant::now();
+        while self.engine.graph_is_current() != Some(true) {
+            assert!(since.elapsed() < Duration::from_secs(60), "the graph is at {}", self.engine.graph().1);
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
     }
 
     /// Feeds random events and waits for them.
@@ -136,6 +145,11 @@ impl Running {
             Ok(())
         });
         done.expect("infallible");
+        let done: Result<(), Infallible> = snapshot.rows(|track, row| {
+            state.rows.insert(track, (row.sampled(), row.neighbours().collect()));
+            Ok(())
+        });
+        done.expect("infallible");
         state
     }
 
@@ -152,6 +166,8 @@ type Playlist = (String, Option<String>, Vec<TrackId>, Vec<Day>);
 pub struct State {
     pub playlists: BTreeMap<PlaylistId, Playlist>,
     pub tracks: BTreeMap<TrackId, TrackRecord>,
+    /// How many playlists were counted, and the neighbours with what they share.
+    pub rows: BTreeMap<TrackId, (u32, Vec<(TrackId, u32)>)>,
 }
 
 /// The state that a snapshot leads to, on so many workers.
@@ -159,6 +175,8 @@ pub fn loaded(store: &Store, manifest: &Manifest, workers: usize) -> State {
     let restored = store.load(manifest, workers).expect("in order");
     let running = Running::start(workers, 0, Some(restored), manifest.next[0]);
     let state = running.state();
+    let counted = running.engine.graph().0.recounts.load(Ordering::Relaxed);
+    assert_eq!(counted == 0, manifest.graph.is_some() || state.rows.is_empty(), "{counted} rows counted");
     running.stop();
     state
 }

@@ -74,16 +74,21 @@ pub fn delta<'s>(
     let to = Exchange::new(|to: &u64| *to);
     batches.binary_frontier(steps, Pipeline, to, "Delta", move |_cap, info| {
         let activator = scope.activator_for(info.address);
-        let (rules, share, stats) = graph.borrow().outfit();
+        let ((rules, share, stats), begin) = (graph.borrow().outfit(), graph.borrow().ended);
         let mut pending = Pending::new(rules.grid_ms, share);
         let (mut step, mut job) = (None::<Capability<u64>>, None::<Job>);
         move |(batches, complete), (steps, _), output| {
             batches.for_each(|_cap, spans| {
                 for batch in spans.drain(..).filter_map(|span| span.inner) {
+                    // What there was at the start, rows have already, or will when they are first counted.
                     if batch.updates() > share {
-                        batch.epochs().for_each(|epoch| pending.overflow(epoch));
+                        batch.epochs().filter(|epoch| *epoch > begin).for_each(|e| pending.overflow(e));
                     } else {
-                        batch.scan(|playlist, track, at, diff| pending.add(at, ((playlist, track), diff)));
+                        batch.scan(|playlist, track, at, diff| {
+                            if at > begin {
+                                pending.add(at, ((playlist, track), diff));
+                            }
+                        });
                     }
                 }
             });

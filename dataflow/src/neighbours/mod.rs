@@ -67,7 +67,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Of one worker of so many, that keeps its rows there. Steps come after `begin`.
+    /// Of one worker of so many, that keeps its rows there; those that are there already are exact as-of `begin`.
+    /// Steps come after it.
     pub fn new(
         rules: Neighbours,
         begin: u64,
@@ -76,6 +77,7 @@ impl Graph {
         stats: Arc<Stats>,
     ) -> Self {
         let rules = Neighbours { grid_ms: rules.grid_ms.max(1), ..rules };
+        stats::add(&stats.rows, rows.read().len(begin));
         Graph {
             rules,
             worker,

@@ -18,9 +18,9 @@ pub struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    /// Of this worker's share of a burst. All is to be looked at in the first step.
+    /// Of this worker's share of a burst.
     pub fn new(grid: u64, share: usize) -> Self {
-        Pending { grid, share, waiting: 0, due: BTreeMap::from([(0, None)]) }
+        Pending { grid, share, waiting: 0, due: BTreeMap::new() }
     }
 
     /// Adds a change of this epoch.
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn changes_come_when_they_are_due_and_too_many_are_only_told() {
         let mut pending = Pending::new(10, 2);
-        assert_eq!(pending.take(0), None, "the first step looks at all");
+        assert_eq!(pending.take(0), Some(vec![]));
         pending.add(1, 'a');
         pending.add(10, 'b');
         pending.add(11, 'c');

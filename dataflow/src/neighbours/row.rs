@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::ids::TrackId;
 
 /// Order of a row: most shared playlists first, then by id. What is less is better.
-type Rank = (Reverse<u32>, TrackId);
+pub type Rank = (Reverse<u32>, TrackId);
 
 /// Any track that shares two playlists is better.
 const NOBODY: Rank = (Reverse(1), TrackId(0));
@@ -73,6 +73,19 @@ impl Row {
             (tracks[i], counts[i]) = (*track, short(*count));
         }
         Row { tracks, counts, listed: all.len() as u16, gains: 0, level, sampled, bound }
+    }
+
+    /// From its neighbours alone: nothing is known of others but that they do not rank before the last one shown.
+    pub fn of_shown(keep: usize, sampled: u32, mut shown: Vec<Rank>) -> Self {
+        shown.sort_unstable();
+        shown.truncate(keep);
+        let bound = shown.get(keep.saturating_sub(1)).copied().unwrap_or(NOBODY);
+        Row { bound, ..Row::new(keep, 0, sampled, shown) }
+    }
+
+    /// Sets how often the posting list was halved.
+    pub fn at_level(self, level: u8) -> Self {
+        Row { level, ..self }
     }
 
     /// The neighbours and how many playlists each shares: best first, two playlists at least.

@@ -56,7 +56,7 @@ pub fn rows<'s>(
         let (rules, share, stats) = graph.borrow().outfit();
         let mut held = Pending::new(rules.grid_ms, share);
         let mut waiting: Option<(Capability<u64>, Vec<Note>)> = None;
-        let mut step: Option<Step> = None;
+        let (mut step, mut is_first) = (None::<Step>, true);
         move |(notes, noted), (counts, counted), output| {
             counts.for_each(|cap, data| {
                 let tracks = data.drain(..).filter_map(|count| match count {
@@ -79,7 +79,8 @@ pub fn rows<'s>(
                 let held = held.take(*cap.time());
                 // So that it has an end, whether or not rows change.
                 output.session(&cap).give(Err(Vec::new()));
-                step = Some(Step::new(cap, notes, held, &graph, hub.borrow().views()));
+                let is_first = std::mem::take(&mut is_first);
+                step = Some(Step::new(cap, notes, (held, is_first), &graph, hub.borrow().views()));
             }
             let Some(at_work) = &mut step else { return };
             let changed = at_work.run(&mut graph, hub.borrow().views(), begun);
@@ -105,23 +106,27 @@ pub fn rows<'s>(
 }
 
 impl Step {
-    /// From the notes, and the tracks that other playlists hold than before: none if that may be any.
+    /// From the notes, and the tracks that other playlists hold than before: none if that may be any. The first
+    /// step counts all rows that are to be there and are not.
     fn new(
         cap: Capability<u64>,
         mut notes: Vec<Note>,
-        held: Option<Vec<TrackId>>,
+        (held, is_first): (Option<Vec<TrackId>>, bool),
         graph: &Graph,
         views: &Views,
     ) -> Self {
         let all = held.is_none() || notes.iter().any(|note| matches!(note, Note::All { .. }));
         if all {
-            let popular = Popularity::held_by(&views.popularity, graph.rules.min_support, *cap.time());
-            let own = popular.into_iter().filter(|track| graph.owns(*track));
-            notes = own.map(|track| Note::Recount { track }).collect();
-            notes.extend(graph.rows.read().iter().map(|(track, _)| Note::Held { track: *track }));
+            notes = graph.rows.read().iter().map(|(track, _)| Note::Held { track: *track }).collect();
         } else {
             notes.retain(|note| note.key().0.is_some());
             notes.extend(held.into_iter().flatten().map(|track| Note::Held { track }));
+        }
+        if all || is_first {
+            let popular = Popularity::held_by(&views.popularity, graph.rules.min_support, *cap.time());
+            let (rows, own) = (graph.rows.read(), popular.into_iter().filter(|track| graph.owns(*track)));
+            let wanted = own.filter(|track| all || rows.newest(track).is_none());
+            notes.extend(wanted.map(|track| Note::Recount { track }));
         }
         notes.sort_unstable_by_key(Note::key);
         let recount = |note: &Note| matches!(note, Note::Recount { .. });

@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::plan::{Here, Next, Start, plan};
 use super::{Answer, Question};
 use crate::neighbours::{Changed, GraphStep, Stats};
-use crate::settings::Settings;
+use crate::settings::{RowRules, Settings};
 use crate::snapshot::{Restored, Share};
 use crate::views::popularity::Popularity;
 use crate::views::{Shared, Views};
@@ -87,7 +87,8 @@ impl Board {
 
     /// Has a state that the workers go on from. To be called before they start.
     pub fn restore(&self, restored: Restored) {
-        let (begin, next, shares) = restored.take_apart(&mut self.popularity.write());
+        let (begin, next, shares) =
+            restored.take_apart(&mut self.popularity.write(), &self.settings.neighbours);
         let mut state = self.state.lock();
         state.begin = begin;
         state.fed.insert(begin, next);
@@ -99,7 +100,7 @@ impl Board {
         self.state.lock().begin
     }
 
-    /// What worker `index` goes on from.
+    /// What worker `index`, of all processes, goes on from.
     pub(crate) fn share(&self, index: usize) -> Share {
         self.state.lock().shares.get_mut(index).and_then(Option::take).unwrap_or_default()
     }
@@ -165,7 +166,9 @@ impl Board {
             worker.since = since;
         }
         let since = state.workers.iter().map(|worker| worker.since).min().unwrap_or(0);
-        if let Some(newest) = state.fed.range(..=since).next_back().map(|(epoch, _)| *epoch) {
+        // It is to be told whether the graph has all that came.
+        let graph = if self.settings.neighbours.keep > 0 { state.graph() } else { u64::MAX };
+        if let Some(newest) = state.fed.range(..=since.min(graph)).next_back().map(|(epoch, _)| *epoch) {
             state.fed = state.fed.split_off(&newest);
         }
         drop(state);
@@ -178,6 +181,13 @@ impl Board {
         state.closed = true;
         state.workers.iter_mut().for_each(|worker| worker.shown = None);
         self.news.notify_all();
+    }
+
+    /// Whether nothing has come since the newest step of the graph; none if there is no graph.
+    pub fn graph_is_current(&self) -> Option<bool> {
+        let state = self.state.lock();
+        let current = state.newest().is_some_and(|newest| state.is_current(state.graph(), newest));
+        (self.settings.neighbours.keep > 0).then_some(current)
     }
 
     /// Waits until there is an epoch that all workers have reached; none once the board is closed.
@@ -251,6 +261,11 @@ impl State {
         self.workers.iter().map(|worker| worker.graph).min().unwrap_or(0)
     }
 
+    /// Whether nothing was fed after a step of the graph, up to `epoch`.
+    fn is_current(&self, graph: u64, epoch: u64) -> bool {
+        graph > self.begin && self.next(graph) == self.next(epoch)
+    }
+
     fn next(&self, epoch: u64) -> Vec<u64> {
         self.fed.range(..=epoch).next_back().map(|(_, next)| next.clone()).unwrap_or_default()
     }
@@ -265,6 +280,12 @@ impl Lease<'_> {
     /// See [`Board::next`].
     pub(crate) fn next(&self) -> &[u64] {
         &self.next
+    }
+
+    /// The rules of the graph, if its rows are exact as-of this epoch: nothing has come since its newest step.
+    pub(crate) fn row_rules(&self) -> Option<RowRules> {
+        let is_current = self.board.state.lock().is_current(self.views.graph, self.as_of);
+        Some(self.board.settings.neighbours.of_rows()).filter(|_| is_current)
     }
 
     /// The views of all workers.

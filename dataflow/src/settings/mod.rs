@@ -38,6 +38,25 @@ pub struct Neighbours {
     pub burst: u32,
 }
 
+/// Such of them as tell what the rows of the graph are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRules {
+    /// See [`Neighbours::sample`].
+    pub sample: u32,
+    /// See [`Neighbours::keep`].
+    pub keep: u32,
+    /// See [`Neighbours::min_support`].
+    pub min_support: u32,
+}
+
+impl Neighbours {
+    /// Those that tell what rows are.
+    pub fn of_rows(&self) -> RowRules {
+        let Neighbours { sample, keep, min_support, .. } = *self;
+        RowRules { sample, keep, min_support }
+    }
+}
+
 /// Knobs of the trending chart. Unlike the others, they tell how much is kept, and so what a snapshot has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

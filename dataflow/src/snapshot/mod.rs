@@ -9,5 +9,5 @@ mod restored;
 mod taken;
 
 pub(crate) use restored::Share;
-pub use restored::{Malformed, Playlists, Restored, Tracks};
+pub use restored::{GraphRows, Malformed, Playlists, Restored, Tracks};
 pub use taken::Snapshot;

@@ -3,6 +3,8 @@
 //! Nothing is sorted that is in order already: playlists come by id, and so posting lists can be filled by
 //! counting. Each worker's share is made on a thread of its own.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
 use std::thread::scope;
 
 use super::ranks::Ranks;
@@ -10,6 +12,9 @@ use crate::apply::{Playlist, Totals};
 use crate::catalogue::{Cards, TrackRecord};
 use crate::day::{Day, Days, Newest};
 use crate::ids::{PlaylistId, TrackId};
+use crate::neighbours::{Row, Rows};
+use crate::sample;
+use crate::settings::{Neighbours, RowRules};
 use crate::views::batch::Batch;
 use crate::views::book::Book;
 use crate::views::parts::PARTS;
@@ -105,11 +110,34 @@ fn ids(cards: &Cards) -> impl Iterator<Item = TrackId> {
     (0..PARTS).flat_map(|part| cards.keys(part)).copied()
 }
 
+/// Rows of the graph as they were at the end of the epoch.
+#[derive(Default)]
+pub struct GraphRows {
+    rules: RowRules,
+    rows: Vec<(TrackId, Row)>,
+}
+
+impl GraphRows {
+    /// None yet, of a graph with these rules.
+    pub fn new(rules: RowRules) -> Self {
+        GraphRows { rules, rows: Vec::new() }
+    }
+
+    /// Takes in the row of a track, each once: how many playlists were counted, and of them such as hold each
+    /// neighbour.
+    pub fn add(&mut self, track: TrackId, sampled: u32, neighbours: &[(TrackId, u32)]) {
+        let shown = neighbours.iter().map(|(neighbour, shared)| (Reverse(*shared), *neighbour)).collect();
+        self.rows.push((track, Row::of_shown(self.rules.keep as usize, sampled, shown)));
+    }
+}
+
 /// A state at the end of an epoch.
 pub struct Restored {
     epoch: u64,
     next: Vec<u64>,
     shares: Vec<Share>,
+    /// Where there are none, the graph counts them.
+    graph: GraphRows,
     /// How many playlists hold each track.
     counts: Vec<(TrackId, u32)>,
 }
@@ -135,6 +163,8 @@ pub(crate) struct Share {
     pub(crate) trending: Trending,
     /// Sums over its playlists.
     pub(crate) totals: Totals,
+    /// Rows of the tracks that it owns.
+    pub(crate) rows: Rows,
 }
 
 impl Restored {
@@ -174,7 +204,26 @@ impl Restored {
                 });
             }
         });
-        Ok(Restored { epoch, next, shares, counts })
+        Ok(Restored { epoch, next, shares, graph: GraphRows::default(), counts })
+    }
+
+    /// With rows of the graph: all that there are, or some.
+    #[must_use]
+    pub fn with_graph(self, graph: GraphRows) -> Self {
+        Restored { graph, ..self }
+    }
+
+    /// What kind of rows there are, if there are any.
+    pub fn row_rules(&self) -> Option<RowRules> {
+        Some(self.graph.rules).filter(|_| !self.graph.rows.is_empty())
+    }
+
+    /// Hands every row of the graph to `each`, in the order in which they were added.
+    ///
+    /// # Errors
+    /// That of `each`, which ends it.
+    pub fn rows<E>(&self, mut each: impl FnMut(TrackId, &Row) -> Result<(), E>) -> Result<(), E> {
+        self.graph.rows.iter().try_for_each(|(track, row)| each(*track, row))
     }
 
     /// Hands every playlist to `each`, by id, with its tracks, ascending, and when they were added (where that is
@@ -221,11 +270,22 @@ impl Restored {
         all
     }
 
-    /// The epoch, the offsets, and each worker's share. Counts go to `popularity`.
-    pub(crate) fn take_apart(self, popularity: &mut Popularity) -> (u64, Vec<u64>, Vec<Share>) {
+    /// The epoch, the offsets, and each worker's share. Counts go to `popularity`. Rows are dropped if they are of a
+    /// graph with other `rules`.
+    pub(crate) fn take_apart(
+        mut self,
+        popularity: &mut Popularity,
+        rules: &Neighbours,
+    ) -> (u64, Vec<u64>, Vec<Share>) {
         popularity.add_playlists(0, self.totals().playlists as i32);
         for (track, count) in self.counts.into_iter().filter(|(_, count)| *count > 0) {
             popularity.add(0, track, count as i32);
+        }
+        let workers = self.shares.len() as u64;
+        for (track, row) in self.graph.rows.into_iter().filter(|_| self.graph.rules == rules.of_rows()) {
+            let level = sample::level(popularity.of(track, 0), rules.sample) as u8;
+            let row = Some(Arc::new(row.at_level(level)));
+            self.shares[(track.0 % workers) as usize].rows.set(self.epoch, track, row);
         }
         (self.epoch, self.next, self.shares)
     }

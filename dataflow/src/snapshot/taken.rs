@@ -8,7 +8,9 @@ use crate::apply::{Playlist, Totals};
 use crate::catalogue::TrackRecord;
 use crate::day::Day;
 use crate::ids::{PlaylistId, TrackId};
+use crate::neighbours::Row;
 use crate::query::Lease;
+use crate::settings::RowRules;
 use crate::views::Books;
 use crate::views::book::Changes;
 use crate::views::parts::PARTS;
@@ -113,6 +115,20 @@ impl<'a> Snapshot<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The rules of the graph, if its rows are part of it: they are if nothing has come since its newest step.
+    pub fn row_rules(&self) -> Option<RowRules> {
+        self.lease.row_rules()
+    }
+
+    /// Hands every row of the graph to `each`, by id; none if they are not part of it.
+    ///
+    /// # Errors
+    /// That of `each`, which ends it.
+    pub fn rows<E>(&self, mut each: impl FnMut(TrackId, &Row) -> Result<(), E>) -> Result<(), E> {
+        let rows = if self.row_rules().is_some() { self.lease.rows() } else { Vec::new() };
+        rows.iter().try_for_each(|(track, row)| each(*track, row))
     }
 
     /// It is stored: the next one need only tell what has changed since.

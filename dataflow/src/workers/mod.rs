@@ -44,6 +44,16 @@ pub struct Options {
     pub answers: Answers,
 }
 
+/// The processes that make one engine together, each with as many workers. Edits enter at process 0, and questions are
+/// answered there.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Which of them this one is, from 0.
+    pub process: usize,
+    /// Host and port where each of them listens for the others.
+    pub addresses: Vec<String>,
+}
+
 /// Who answers questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
@@ -141,6 +151,41 @@ impl Engine {
         observer: Arc<dyn Observer>,
         restored: Option<Restored>,
     ) -> Result<Engine, String> {
+        let config = timely::Config::process(options.workers.max(1));
+        Self::launch(config, options, clock, observer, restored)
+    }
+
+    /// Starts the workers of one process of a cluster; waits for the other processes. They go on from `restored`, made
+    /// for the workers of all.
+    ///
+    /// # Errors
+    /// What timely says if the processes cannot be connected; if readers are to answer, who see only what the workers
+    /// of their own process have.
+    pub fn join(
+        cluster: Cluster,
+        options: Options,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        restored: Option<Restored>,
+    ) -> Result<Engine, String> {
+        if options.answers != Answers::Workers && cluster.addresses.len() > 1 {
+            return Err("over several processes the workers have to answer".to_owned());
+        }
+        let Cluster { process, addresses } = cluster;
+        let (threads, report, zerocopy) = (options.workers.max(1), false, false);
+        let communication =
+            timely::CommunicationConfig::Cluster { threads, process, addresses, report, zerocopy };
+        let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
+        Self::launch(config, options, clock, observer, restored)
+    }
+
+    fn launch(
+        mut config: timely::Config,
+        options: Options,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        restored: Option<Restored>,
+    ) -> Result<Engine, String> {
         let workers = options.workers.max(1);
         let (batches, feed) = bounded(BATCHES_MAX);
         let asleep = Arc::new(AtomicBool::new(true));
@@ -149,7 +194,6 @@ impl Engine {
         let board = Arc::new(Board::new(workers, options.settings));
         restored.into_iter().for_each(|restored| board.restore(restored));
         let (shown, wakes) = (Arc::clone(&board), Arc::clone(&asleep));
-        let mut config = timely::Config::process(workers);
         merge_when_idle(&mut config.worker);
         let guards = timely::execute(config, move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
@@ -242,6 +286,12 @@ impl Engine {
     /// the engine has stopped.
     pub fn with_rows(&self) -> Option<Vec<TrackId>> {
         self.board.with_rows()
+    }
+
+    /// Whether nothing has come since the newest step of the graph, so that a [`snapshot`](Self::snapshot) has its
+    /// rows; none if there is no graph.
+    pub fn graph_is_current(&self) -> Option<bool> {
+        self.board.graph_is_current()
     }
 
     /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the

@@ -1,5 +1,5 @@
 //! The graph of co-occurrence: at every step its rows are those of the twin, and those of plain differential
-//! dataflow, on any number of workers, through bursts and restarts.
+//! dataflow, on any number of workers and processes, through bursts and restarts.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,10 +14,11 @@ use segue_dataflow::ids::TrackId;
 use segue_dataflow::neighbours::{GraphStep, Row};
 use segue_dataflow::query::{Answer, Board, Body, NeighboursAnswer, Query, Question, RowsRead};
 use segue_dataflow::settings::{Neighbours, Settings};
-use segue_dataflow::snapshot::Restored;
+use segue_dataflow::snapshot::GraphRows;
 
 use crate::history::{Epoch, World, history, track};
 use crate::plain;
+use crate::spread::Spread;
 use crate::twin::{self, Rows, Twin};
 
 /// Multiples of the grid after the last change, so that any burst is over.
@@ -44,10 +45,12 @@ struct Run<'a> {
     /// The first epoch is number `begin + 1`.
     begin: u64,
     epochs: &'a [Epoch],
-    workers: usize,
+    spread: Spread,
     seed: u64,
     rules: Neighbours,
-    restored: Option<Restored>,
+    before: Option<&'a Twin>,
+    /// Rows that there are at the beginning.
+    rows: &'a Rows,
     /// All epochs are closed before any is worked on.
     in_one_go: bool,
 }
@@ -61,28 +64,36 @@ impl Run<'_> {
     /// All steps, in order, and what was answered meanwhile.
     fn go(self) -> Told {
         let settings = Settings { neighbours: self.rules, ..Settings::default() };
-        let board = Arc::new(Board::new(self.workers, settings));
         let last = self.last();
-        let Run { begin, workers, seed, in_one_go, .. } = self;
-        self.restored.into_iter().for_each(|restored| board.restore(restored));
-        let (steps, answers) = <(Arc<Mutex<Vec<_>>>, Arc<Mutex<Vec<_>>>)>::default();
+        let Run { begin, spread, seed, in_one_go, .. } = self;
+        let boards = spread.boards(settings);
+        if let Some(before) = self.before {
+            let restored = || {
+                let mut graph = GraphRows::new(self.rules.of_rows());
+                let rows = self.rows.iter();
+                rows.for_each(|(track, (sampled, row))| graph.add(*track, *sampled, row));
+                before.restored(spread.all(), begin).with_graph(graph)
+            };
+            boards.iter().for_each(|board| board.restore(restored()));
+        }
+        let steps = Arc::new(Mutex::new(BTreeMap::<u64, Vec<GraphStep>>::new()));
+        let answers = <Arc<Mutex<Vec<_>>>>::default();
         let (told, answered, epochs) = (Arc::clone(&steps), Arc::clone(&answers), self.epochs.to_vec());
-        let shown = Arc::clone(&board);
-        let reader = std::thread::spawn(move || read(&shown));
-        let shown = Arc::clone(&board);
-        let copier = std::thread::spawn(move || copy(&shown));
-        // Every other time what workers send one another is bytes, as between processes.
-        let communication = match seed % 2 {
-            0 => timely::CommunicationConfig::Process(workers),
-            _ => timely::CommunicationConfig::ProcessBinary(workers),
-        };
-        let (config, shown) =
-            (timely::Config { communication, worker: Default::default() }, Arc::clone(&board));
-        let guards = timely::execute(config, move |worker| {
+        // Whoever reads from a board sees what the workers of its process have: all only where it is the only one.
+        let alone = boards.first().filter(|_| spread.processes == 1);
+        let readers = alone.map(|board| {
+            let (read_from, copied_from) = (Arc::clone(board), Arc::clone(board));
+            (std::thread::spawn(move || read(&read_from)), std::thread::spawn(move || copy(&copied_from)))
+        });
+        let shown = boards.clone();
+        spread.run(move |worker, process| {
             let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-            let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &shown, true);
+            let board = &shown[process];
+            let mut dataflow = Dataflow::new(worker, spread.workers, settings, &refused, board, true);
             let mut pace = ChaCha8Rng::seed_from_u64(seed + worker.index() as u64);
-            let tell = |step| told.lock().expect("no panic holds it").push(step);
+            let tell = |step: GraphStep| {
+                told.lock().expect("no panic holds it").entry(step.epoch).or_default().push(step);
+            };
             let (mut seq, mut asked) = (0, Vec::new());
             for (epoch, Epoch { events, .. }) in (begin + 1..).zip(&epochs) {
                 dataflow.advance(epoch);
@@ -124,19 +135,21 @@ impl Run<'_> {
                 answered.push((asked[id as usize], answer));
             }
         });
-        guards
-            .expect("timely starts")
-            .join()
-            .into_iter()
-            .for_each(|worker| worker.expect("no worker panics"));
-        board.close();
+        boards.iter().for_each(|board| board.close());
         let mut answers = std::mem::take(&mut *answers.lock().expect("no panic holds it"));
-        let read = reader.join().expect("the reader does not panic");
+        let (read, copies) = readers.map_or_else(Default::default, |(reader, copier)| {
+            let read = reader.join().expect("the reader does not panic");
+            (read, copier.join().expect("the copier does not panic"))
+        });
         let every = read.len() / READ + 1;
         answers.extend(read.into_iter().step_by(every));
-        let copies = copier.join().expect("the copier does not panic");
         answers.sort_by_key(|(_, answer)| answer.as_of);
         let steps = std::mem::take(&mut *steps.lock().expect("no panic holds it"));
+        let steps = steps.into_iter().map(|(epoch, parts)| {
+            assert_eq!(parts.len(), spread.processes, "step {epoch} is told once by every process");
+            GraphStep { epoch, rows: parts.into_iter().flat_map(|part| part.rows).collect() }
+        });
+        let steps = steps.collect();
         Told { steps, answers, copies }
     }
 }
@@ -179,9 +192,8 @@ fn shown(row: &Row) -> (u32, Vec<(TrackId, u32)>) {
     (row.sampled(), row.neighbours().collect())
 }
 
-/// The rows after every step, put together from what each changed.
-fn rows_by_step(steps: &[GraphStep]) -> BTreeMap<u64, Rows> {
-    let mut rows = Rows::new();
+/// The rows after every step, put together from what there was at the beginning and what each step changed.
+fn rows_by_step(mut rows: Rows, steps: &[GraphStep]) -> BTreeMap<u64, Rows> {
     let mut after = BTreeMap::new();
     for step in steps {
         for changed in &step.rows {
@@ -192,8 +204,7 @@ fn rows_by_step(steps: &[GraphStep]) -> BTreeMap<u64, Rows> {
             };
             assert_eq!(old, before, "step {}, {:?}", step.epoch, changed.track);
         }
-        let twice = after.insert(step.epoch, rows.clone());
-        assert!(twice.is_none(), "step {} came twice", step.epoch);
+        after.insert(step.epoch, rows.clone());
     }
     after
 }
@@ -210,8 +221,8 @@ struct Twins<'a> {
 impl Twins<'_> {
     /// Compares the rows after every step with the twin's and with plain differential's, and what was answered;
     /// tells how many neighbours there were in steps, and in answers from rows.
-    fn equal(mut self, told: &Told) -> (usize, usize) {
-        let after = rows_by_step(&told.steps);
+    fn equal(mut self, begun: Rows, told: &Told) -> (usize, usize) {
+        let after = rows_by_step(begun, &told.steps);
         let mut entries: Vec<_> = self.twin.entries().into_iter().map(|entry| (entry, 0, 1)).collect();
         let (mut answers, mut from_rows) = (told.answers.iter().peekable(), 0);
         for epoch in self.begin..=told.steps.last().map_or(0, |step| step.epoch) {
@@ -293,16 +304,25 @@ fn seeds(ci: u64) -> std::ops::Range<u64> {
     0..if std::env::var_os("SEGUE_SOAK").is_some() { 20 * ci } else { ci }
 }
 
-/// On so many workers, after what `before` has; gives the number of steps, of neighbours in them that were
-/// compared, in answers, and of copies.
+/// After what `before` has; gives the number of steps, of neighbours in them that were compared, in answers, and of
+/// copies.
 fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> [usize; 4] {
-    let (workers, rules) = ([1, 2, 4][seed as usize % 3], rules(seed));
-    let restored = (begin > 0).then(|| before.restored(workers, begin));
-    let run = Run { begin, epochs, workers, seed, rules, restored, in_one_go };
+    let spread = match (seed % 4, [1, 2, 4][seed as usize % 3]) {
+        (3, 1) => Spread::processes(3, 1),
+        (3, workers) => Spread::processes(2, workers / 2),
+        (_, workers) => Spread::threads(workers),
+    };
+    // Every other time what workers of a process send one another is bytes too.
+    let (spread, rules) = (Spread { bytes: seed % 2 == 1, ..spread }, rules(seed));
+    // A state comes with all rows, with some, or without.
+    let mut begun = before.rows(&rules);
+    begun.retain(|track, _| (seed / 3 + track.0 / 8) % 3 < seed % 5);
+    let before_it = (begin > 0).then_some(before);
+    let run = Run { begin, epochs, spread, seed, rules, before: before_it, rows: &begun, in_one_go };
     let (last, told) = (run.last(), run.go());
-    let at = format!("seed {seed}, {workers} workers, {rules:?}");
+    let at = format!("seed {seed}, {spread}, {rules:?}");
     assert_eq!(told.steps.last().map(|step| step.epoch), Some(last), "{at}");
-    let (neighbours, answered) = Twins { twin: before.clone(), begin, epochs, rules, at }.equal(&told);
+    let (neighbours, answered) = Twins { twin: before.clone(), begin, epochs, rules, at }.equal(begun, &told);
     [told.steps.len(), neighbours, answered, told.copies.len()]
 }
 
@@ -347,7 +367,7 @@ fn a_long_playlist_comes_and_goes() {
     };
     let delete =
         |uri: &'static str| Event { at_ms: 0, change: Change::PlaylistDeleted { playlist: uri.into() } };
-    let all = (0..6).map(|seed| {
+    let all = (0..14).map(|seed| {
         let mut epochs = history(seed, World { epochs: 30, ..WORLD });
         epochs[3].events.push(put("p:other", 100..700));
         epochs[4].events.push(put("p:long", 0..600));

@@ -13,6 +13,8 @@ use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Answer, Board, Query, Question, Recommend, Seeds};
 use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings, Trending};
 
+use crate::spread::Spread;
+
 /// The events of one epoch, and what is asked as-of it.
 #[derive(Clone, Default)]
 pub struct Epoch {
@@ -188,14 +190,17 @@ fn read(board: &Board, questions: &[Question]) -> Vec<(Question, Answer)> {
     read
 }
 
-/// Runs a history on so many workers, several epochs in flight at a time, so that batches cover many and
-/// reads must filter by time.
-pub fn run(history: &[Epoch], workers: usize, seed: u64, settings: Settings) -> Answered {
-    let board = Arc::new(Board::new(workers, settings));
+/// Runs a history, several epochs in flight at a time, so that batches cover many and reads must filter by time.
+pub fn run(history: &[Epoch], spread: Spread, seed: u64, settings: Settings) -> Answered {
+    let boards = spread.boards(settings);
+    let [board] = &boards[..] else {
+        // A reader of one board would see what one process has.
+        return Answered { asked: ask(history, spread, seed, settings, &boards), read: Vec::new() };
+    };
     let questions: Vec<Question> = history.iter().flat_map(|epoch| epoch.questions.clone()).collect();
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read(&board, &questions));
-        let asked = ask(history, workers, seed, settings, &board);
+        let reader = scope.spawn(|| read(board, &questions));
+        let asked = ask(history, spread, seed, settings, &boards);
         // So many were answered only if the last epoch was shown.
         let last = board.answer(Question::State);
         board.close();
@@ -207,17 +212,17 @@ pub fn run(history: &[Epoch], workers: usize, seed: u64, settings: Settings) -> 
 
 fn ask(
     history: &[Epoch],
-    workers: usize,
+    spread: Spread,
     seed: u64,
     settings: Settings,
-    board: &Arc<Board>,
+    boards: &[Arc<Board>],
 ) -> BTreeMap<(usize, usize), Answer> {
     let answers = Arc::new(Mutex::new(BTreeMap::new()));
     let (collected, history) = (Arc::clone(&answers), history.to_vec());
-    let board = Arc::clone(board);
-    let guards = timely::execute(timely::Config::process(workers), move |worker| {
+    let boards = boards.to_vec();
+    spread.run(move |worker, process| {
         let refused: segue_dataflow::engine::Refused = Rc::new(|seq, why| panic!("refused {seq}: {why}"));
-        let mut dataflow = Dataflow::new(worker, workers, settings, &refused, &board, true);
+        let mut dataflow = Dataflow::new(worker, spread.workers, settings, &refused, &boards[process], true);
         let (me, peers) = (worker.index(), worker.peers());
         let mut pace = ChaCha8Rng::seed_from_u64(seed + 1);
         let (mut seq, mut asked) = (0, Vec::new());
@@ -257,8 +262,6 @@ fn ask(
             let twice = collected.insert(asked[id as usize], answer);
             assert!(twice.is_none(), "answered twice: {:?}", asked[id as usize]);
         }
-    })
-    .expect("timely starts");
-    guards.join().into_iter().for_each(|worker| worker.expect("no worker panics"));
+    });
     std::mem::take(&mut answers.lock().expect("no panic holds it"))
 }

@@ -10,5 +10,6 @@ mod plain;
 mod random_histories;
 mod refusals;
 mod snapshots;
+mod spread;
 mod twin;
 mod workers;

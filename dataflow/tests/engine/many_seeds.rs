@@ -10,6 +10,7 @@ use segue_dataflow::query::{Question, Recommend, Seeds};
 
 use crate::history::{Epoch, playlist, track};
 use crate::random_histories::{Seen, equals_twin};
+use crate::spread::Spread;
 
 const PLAYLISTS: u32 = 24;
 const TRACKS: u32 = 700;
@@ -70,7 +71,8 @@ fn history(rng: &mut ChaCha8Rng) -> Vec<Epoch> {
 fn seeds_by_the_hundred() {
     let (mut all, mut answers) = (Seen::new(), 0);
     for (seed, workers) in (700..712).zip([1, 2, 4].into_iter().cycle()) {
-        let (compared, seen) = equals_twin(&history(&mut ChaCha8Rng::seed_from_u64(seed)), workers, seed);
+        let (compared, seen) =
+            equals_twin(&history(&mut ChaCha8Rng::seed_from_u64(seed)), Spread::threads(workers), seed);
         answers += compared;
         seen.into_iter().for_each(|(what, times)| *all.entry(what).or_default() += times);
     }

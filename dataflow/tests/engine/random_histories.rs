@@ -1,10 +1,11 @@
-//! Random histories: every view and every answer equals the twin's at every epoch, on 1, 2 and 4 workers,
-//! however the events are cut into epochs.
+//! Random histories: every view and every answer equals the twin's at every epoch, on 1, 2 and 4 workers and on
+//! several processes, however the events are cut into epochs.
 
 use std::collections::BTreeMap;
 
 use crate::history::{Answered, Epoch, World, history, run, settings};
 use crate::many_seeds::MANY;
+use crate::spread::Spread;
 use crate::twin::{Twin, assert_same};
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::{PlaylistId, TrackId};
@@ -15,18 +16,19 @@ use segue_dataflow::settings::Settings;
 pub type Seen = BTreeMap<&'static str, usize>;
 
 /// Compares every answer with the twin's; tells how many there were, and what has happened.
-pub fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> (usize, Seen) {
+pub fn equals_twin(history: &[Epoch], spread: Spread, seed: u64) -> (usize, Seen) {
     let settings = settings(seed);
-    let Answered { asked: answers, mut read } = run(history, workers, seed, settings);
+    let Answered { asked: answers, mut read } = run(history, spread, seed, settings);
     // A reader sees epoch 0, which is empty, or any later one. After the last nothing changes.
     read.sort_by_key(|(_, answer)| answer.as_of);
-    assert_eq!(read.last().map(|(_, answer)| answer.as_of), Some(history.len() as u64 + 1));
+    let last = (spread.processes == 1).then_some(history.len() as u64 + 1);
+    assert_eq!(read.last().map(|(_, answer)| answer.as_of), last);
     let mut read = read.into_iter().peekable();
     let (mut twin, mut compared) = (Twin::default(), 0);
     for (epoch, Epoch { events, questions }) in history.iter().enumerate() {
         events.iter().for_each(|event| twin.apply(event));
         for (number, question) in questions.iter().enumerate() {
-            let at = format!("seed {seed}, {workers} workers, epoch {epoch}, {question:?}, {settings:?}");
+            let at = format!("seed {seed}, {spread}, epoch {epoch}, {question:?}, {settings:?}");
             let answer = answers.get(&(epoch, number)).unwrap_or_else(|| panic!("no answer: {at}"));
             assert_eq!(answer.as_of, epoch as u64 + 1, "{at}");
             assert_same(&answer.body, &twin.answer(question, &settings), &at);
@@ -39,7 +41,7 @@ pub fn equals_twin(history: &[Epoch], workers: usize, seed: u64) -> (usize, Seen
             read.next_if(|(_, answer)| last || answer.as_of <= epoch as u64 + 1)
         {
             let asked = format!("{question:?}");
-            let at = format!("seed {seed}, {workers} workers, read as-of {}, {asked}", answer.as_of);
+            let at = format!("seed {seed}, {spread}, read as-of {}, {asked}", answer.as_of);
             let expected = told.entry(asked).or_insert_with(|| twin.answer(&question, &settings));
             assert_same(&answer.body, expected, &at);
             compared += 1;
@@ -61,16 +63,16 @@ fn trending_charts(history: &[Epoch]) -> usize {
     growing
 }
 
-fn histories_200_epochs(workers: usize, seeds: std::ops::Range<u64>) {
+fn histories_200_epochs(spread: Spread, seeds: std::ops::Range<u64>) {
     let world = World { playlists: 12, tracks: 40, epochs: 200, fixed_names: false };
-    // The soak run takes its further seeds from a range of its own for each number of workers.
+    // The soak run takes its further seeds from a range of its own for each spread.
     let soak = if std::env::var_os("SEGUE_SOAK").is_some() { 0..300 } else { 0..0 };
-    let further = soak.map(|seed| 1_000 * (1 + workers as u64) + seed);
+    let further = soak.map(|seed| 1_000 * (10 * spread.processes + spread.workers) as u64 + seed);
     let (mut growing, mut all) = (0, Seen::new());
     for seed in seeds.chain(further) {
         let history = history(seed, world);
         growing += trending_charts(&history);
-        let (compared, seen) = equals_twin(&history, workers, seed);
+        let (compared, seen) = equals_twin(&history, spread, seed);
         assert!(compared > 4000, "{compared}");
         seen.into_iter().for_each(|(what, times)| *all.entry(what).or_default() += times);
     }
@@ -82,17 +84,22 @@ fn histories_200_epochs(workers: usize, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn one_worker() {
-    histories_200_epochs(1, 0..15);
+    histories_200_epochs(Spread::threads(1), 0..15);
 }
 
 #[test]
 fn two_workers() {
-    histories_200_epochs(2, 10..25);
+    histories_200_epochs(Spread::threads(2), 10..25);
 }
 
 #[test]
 fn four_workers() {
-    histories_200_epochs(4, 20..35);
+    histories_200_epochs(Spread::threads(4), 20..35);
+}
+
+#[test]
+fn two_processes() {
+    histories_200_epochs(Spread::processes(2, 2), 30..45);
 }
 
 /// The same events, each an epoch of its own, all in one, and cut at random.
@@ -110,7 +117,8 @@ fn the_cut_into_epochs_makes_no_difference() {
         cuts[2].iter().flat_map(|epoch| &epoch.events).for_each(|event| twin.apply(event));
         for (cut, workers) in cuts.iter_mut().zip([1, 2, 4]) {
             cut.last_mut().expect("not empty").questions.clone_from(&questions);
-            let (last, answers) = (cut.len() - 1, run(cut, workers, seed, settings(seed)).asked);
+            let (last, answers) =
+                (cut.len() - 1, run(cut, Spread::threads(workers), seed, settings(seed)).asked);
             for (number, question) in questions.iter().enumerate() {
                 let expected = twin.answer(question, &settings(seed));
                 let at = format!("seed {seed}, {workers} workers, {question:?}");
@@ -137,7 +145,8 @@ fn a_deleted_playlist_was_never_there() {
             epoch.events.retain(|event| PlaylistId::of(event.key()) != doomed);
         }
         let last = seen.len() - 1;
-        let answers = [seen, never].map(|history| run(&history, workers, seed, settings(seed)).asked);
+        let answers =
+            [seen, never].map(|history| run(&history, Spread::threads(workers), seed, settings(seed)).asked);
         for ((_, a), (_, b)) in answers[0].range((last, 0)..).zip(answers[1].range((last, 0)..)) {
             assert_eq!(a, b, "seed {seed}");
         }
@@ -186,6 +195,6 @@ fn a_playlist_of_13_000_tracks() {
         for epoch in &mut epochs {
             epoch.questions = about(PlaylistId::of("p:long"));
         }
-        equals_twin(&epochs, workers, 300);
+        equals_twin(&epochs, Spread::threads(workers), 300);
     }
 }

@@ -1,6 +1,7 @@
 //! The graph of co-occurrence: all rows after a load, then kept up beside events.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,12 @@ use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::workers::Batch;
 use segue_replay::generate::Edits;
 
+use crate::asker::{Asker, until};
 use crate::corpus::{Corpus, SEED};
 use crate::csr::Csr;
 use crate::load::{feed, start};
-use crate::questions::until;
+
+use crate::questions::workers_s;
 use crate::table::{Table, ms, quantile};
 use crate::watch::Watch;
 
@@ -29,33 +32,31 @@ fn busy(stats: &Stats) -> [f64; 4] {
     [0, 1, 2, 3].map(|i| stats.busy_us[i].load(Relaxed) as f64 / 1e6)
 }
 
-fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).map_or(0.0, |kb| kb / 1024.0)
-}
-
 pub fn measure(corpus: &Corpus, table: &mut Table) -> anyhow::Result<()> {
     let rules = Neighbours { keep: 100, ..Neighbours::default() };
+    let csr = Csr::new(corpus.pairs());
     let watch = Arc::new(Watch::default());
     let engine = start(Arc::clone(&watch) as _, Settings { neighbours: rules, ..Settings::default() })?;
     let next = feed(corpus, &engine)?;
     let loaded = watch.wait(|seen| seen.next < next).as_of;
-    let (began, before) = (Instant::now(), resident_mb());
-    drop(watch.wait(|seen| seen.graph < loaded));
+    let (began, before, is_built) = (Instant::now(), workers_s(), AtomicBool::new(false));
+    let (took, used, asked) = std::thread::scope(|scope| {
+        let asker = scope.spawn(|| Asker::new(&engine, &csr).ours_beside(|_| !is_built.load(Relaxed)));
+        drop(watch.wait(|seen| seen.graph < loaded));
+        let (took, used) = (began.elapsed().as_secs_f64(), workers_s() - before);
+        is_built.store(true, Relaxed);
+        let asked = asker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        asked.map(|asked| (took, used, asked))
+    })?;
     let (stats, _) = engine.graph();
-    let (took, rows, visited) =
-        (began.elapsed(), stats.rows.load(Relaxed), stats.visited.load(Relaxed) as f64);
+    let (rows, visited) = (stats.rows.load(Relaxed), stats.visited.load(Relaxed) as f64);
     let built = busy(&stats);
+    table.row("graph: all rows after the load, while serving", format!("{rows} rows in {took:.1} s"), "", "");
+    let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| ms(quantile(&asked, share)));
+    table.note(&format!("{} recommendations meanwhile, p50 {p50}, p90 {p90}, p99 {p99}", asked.len()));
+    let rate = visited / used / 1e6;
     table.row(
-        "graph: all rows after the load",
-        format!("{rows} rows in {:.1} s", took.as_secs_f64()),
-        "",
-        &format!("resident memory {before:.0} → {:.0} MB", resident_mb()),
-    );
-    let rate = visited / built.iter().sum::<f64>() / 1e6;
-    table.row(
-        "… visited entries a second, a core",
+        "… visited entries a second of the workers' time on a core",
         format!("{rate:.0} M"),
         "≥ 50 M",
         if rate >= 50.0 { "kept" } else { "**missed**" },
@@ -84,7 +85,7 @@ pub fn measure(corpus: &Corpus, table: &mut Table) -> anyhow::Result<()> {
     let event = kept.iter().sum::<f64>() / fed as f64;
     table.bound("graph: behind answers at 2,000 events/s, p99", quantile(&lags, 0.99), 0.5, ms);
     table.note(&format!("p50 {}, p90 {}", ms(quantile(&lags, 0.5)), ms(quantile(&lags, 0.9))));
-    let (recount, arrays) = recounting(corpus, &rules);
+    let (recount, arrays) = recounting(corpus, &csr, &rules);
     table.ratio("graph: an event, beside counting anew the rows it touches", event, recount, 0.05, ms);
     table.note(&format!("over static arrays, {arrays:.0} M visited entries a second"));
     let share = |count: u64| count as f64 / fed as f64;
@@ -108,8 +109,7 @@ fn operators(took: &[f64], unit: f64, name: &str) -> String {
 
 /// What it takes to count anew the rows that an event touches, over static arrays, and how many million entries
 /// are visited for it in a second.
-fn recounting(corpus: &Corpus, rules: &Neighbours) -> (f64, f64) {
-    let csr = Csr::new(corpus.pairs());
+fn recounting(corpus: &Corpus, csr: &Csr, rules: &Neighbours) -> (f64, f64) {
     let edits = Edits::new(SEED, corpus.playlists).filter_map(|event| match &event.change {
         Change::TrackAdded { playlist, track } => Some((PlaylistId::of(playlist), TrackId::of(&track.uri))),
         Change::TrackRemoved { playlist, track } => Some((PlaylistId::of(playlist), TrackId::of(track))),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use segue_dataflow::edit::Edit;
 use segue_dataflow::settings::Settings;
-use segue_dataflow::workers::{Answers, Batch, Engine, Observer, Options};
+use segue_dataflow::workers::{Answers, Batch, Clock, Engine, Observer, Options};
 
 use crate::corpus::Corpus;
 use crate::table::Table;
@@ -26,13 +26,18 @@ pub struct Loaded {
     pub watch: Arc<Watch>,
 }
 
-/// The engine as the server runs it.
-pub fn start(observer: Arc<dyn Observer>, settings: Settings) -> anyhow::Result<Engine> {
+/// How the server runs it, and a clock.
+pub fn options(settings: Settings) -> (Options, Clock) {
     let epoch_gap = Duration::from_millis(5);
     let (heartbeat, answers) = (Duration::from_secs(1), Answers::Readers(READERS));
     let options = Options { workers: 2, epoch_gap, heartbeat, settings, answers };
     let began = Instant::now();
-    let clock = Arc::new(move || 1 + began.elapsed().as_millis() as u64);
+    (options, Arc::new(move || 1 + began.elapsed().as_millis() as u64))
+}
+
+/// The engine as the server runs it.
+pub fn start(observer: Arc<dyn Observer>, settings: Settings) -> anyhow::Result<Engine> {
+    let (options, clock) = options(settings);
     Engine::start(options, clock, observer, None).map_err(anyhow::Error::msg)
 }
 

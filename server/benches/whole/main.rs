@@ -1,15 +1,17 @@
 //! The whole of segue, measured beside its references in one run: `make bench`.
 //!
 //! For each size: generated slices on disk are read alone and into the engine ([`load`]); questions are
-//! answered by the engine and by static arrays ([`questions`], [`csr`]), and the graph is built and kept ([`graph`]); then the real server takes the same
+//! answered by the engine and by static arrays ([`questions`], [`asker`], [`csr`]), on one process and on two ([`processes`]), and the graph is built and kept ([`graph`]); then the real server takes the same
 //! files and is watched from outside ([`server`], [`snapshots`], [`kafka`], [`redis`]). [`graph`] is what the graph costs.
 //! [`table`] makes a page of it.
 
+mod asker;
 mod corpus;
 mod csr;
 mod graph;
 mod kafka;
 mod load;
+mod processes;
 mod questions;
 mod redis;
 mod server;
@@ -35,6 +37,8 @@ enum Part {
     Engine,
     /// The server on its own log.
     Server,
+    /// The engine over two processes.
+    Processes,
     /// The graph of co-occurrence: how it is built and kept.
     Graph,
     /// What snapshots cost and save.
@@ -55,11 +59,18 @@ struct Args {
     #[arg(long)]
     scratch: Option<PathBuf>,
     /// Only these.
-    #[arg(long, value_delimiter = ',', default_value = "engine,graph,server,snapshots,kafka,redis")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "engine,processes,graph,server,snapshots,kafka,redis"
+    )]
     only: Vec<Part>,
     /// Also write the page to this file.
     #[arg(long)]
     write: Option<PathBuf>,
+    /// Is the other of two processes that listen there.
+    #[arg(long, hide = true, value_delimiter = ',')]
+    member: Option<Vec<String>>,
     /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -67,6 +78,9 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(addresses) = args.member {
+        return processes::member(addresses);
+    }
     let scratch = tempfile::tempdir_in(args.scratch.unwrap_or_else(std::env::temp_dir))?;
     let mut table = Table::new();
     for playlists in args.playlists {
@@ -75,8 +89,12 @@ fn main() -> anyhow::Result<()> {
         let wanted = |part| args.only.contains(&part);
         if wanted(Part::Engine) {
             let loaded = load::load(&corpus, &mut table)?;
-            questions::measure(&corpus, &loaded, &mut table)?;
+            questions::measure(&corpus, &loaded, "", 1.5, &mut table)?;
+            questions::scoring(&corpus, &loaded, &mut table)?;
             loaded.engine.stop().map_err(anyhow::Error::msg)?;
+        }
+        if wanted(Part::Processes) {
+            processes::measure(&corpus, &mut table)?;
         }
         if wanted(Part::Graph) {
             graph::measure(&corpus, &mut table)?;

@@ -10,8 +10,8 @@ use anyhow::Context;
 use segue_replay::generate::Edits;
 use serde_json::Value;
 
+use crate::asker::until;
 use crate::corpus::{Corpus, SEED};
-use crate::questions::until;
 use crate::table::{Table, ms, quantile};
 
 const PATIENCE: Duration = Duration::from_secs(1_800);

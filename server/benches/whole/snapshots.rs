@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::questions::until;
+use crate::asker::until;
 use crate::server::Server;
 use crate::services::Service;
 use crate::table::{Table, ms, quantile};
@@ -87,6 +87,7 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
     );
     table.note(&format!("p50 {} (without {})", ms(quantile(&meanwhile, 0.5)), ms(quantile(&alone, 0.5))));
     begin(folder, &[], "start to first answer, from a snapshot", entries, table)?;
+    complete(folder, table)?;
     let images = [("SEGUE__SNAPSHOTS__WARM_IMAGE", "true"), ("SEGUE__SNAPSHOTS__EVERY", "1h")];
     let server = Server::start(folder, &images)?;
     server.event()?;
@@ -107,6 +108,29 @@ pub fn measure(folder: &Path, playlists: u64, table: &mut Table) -> anyhow::Resu
     table.seconds("a whole snapshot to MinIO", began.elapsed().as_secs_f64());
     drop(server);
     begin(folder, &variables, "start to first answer, from a snapshot in MinIO", entries, table)
+}
+
+/// How long until the graph has all that the snapshot has, with the rows in it and without: a server with other rules
+/// counts its own.
+fn complete(folder: &Path, table: &mut Table) -> anyhow::Result<()> {
+    let once = ("SEGUE__SNAPSHOTS__EVERY", "1h");
+    let server = Server::start(folder, &[once])?;
+    server.event()?;
+    server.graph()?;
+    let taken = server.take_snapshot()?;
+    anyhow::ensure!(!taken["graph"].is_null(), "a snapshot without rows: {taken}");
+    drop(server);
+    let settings = [("from its snapshot", "50"), ("counted anew", "51")];
+    for (what, support) in settings {
+        let began = Instant::now();
+        let server = Server::start(folder, &[once, ("SEGUE__NEIGHBOURS__MIN_SUPPORT", support)])?;
+        server.graph()?;
+        table.seconds(&format!("start to a complete graph, rows {what}"), began.elapsed().as_secs_f64());
+        let rows = server.metric("segue_graph_rows")?;
+        let counted = server.metric("segue_graph_recounts_total")?;
+        table.note(&format!("{rows} rows, {counted} counted anew"));
+    }
+    Ok(())
 }
 
 /// Starts a server and asks it something.

@@ -11,11 +11,12 @@ use crate::serve::Addresses;
 
 /// What there is to say of a snapshot.
 pub fn shown(manifest: &Manifest) -> Value {
-    let Manifest { epoch, generation, created_at, next, playlists, entries, digest, layers, .. } = manifest;
+    let Manifest { epoch, generation, created_at, next, playlists, entries, digest, layers, graph, .. } =
+        manifest;
     let (layers, bytes) = (layers.len(), manifest.bytes());
     json!({
         "epoch": epoch, "generation": generation, "created_at": created_at, "next": next, "playlists": playlists,
-        "entries": entries, "digest": digest, "layers": layers, "bytes": bytes,
+        "entries": entries, "digest": digest, "layers": layers, "graph": graph, "bytes": bytes,
     })
 }
 

@@ -22,6 +22,10 @@ use crate::metrics;
 
 /// How often to look whether much has changed.
 const TICK: Duration = Duration::from_millis(200);
+/// How long the last one waits for the graph, so that it has its rows and the next start need not count them.
+const GRAPH: Duration = Duration::from_secs(2);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long to wait after one that failed, at the most.
 const RETRY: Duration = Duration::from_secs(10);
 /// How much a thread that writes one stands back: 10 gives it a tenth of what another has.
@@ -151,6 +155,10 @@ impl Taking {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     if self.parts.settings.at_end {
+                        let since = Instant::now();
+                        while self.parts.engine.graph_is_current() == Some(false) && since.elapsed() < GRAPH {
+                            std::thread::park_timeout(LOOK);
+                        }
                         drop(self.take());
                     }
                     return;
@@ -196,7 +204,10 @@ impl Taking {
     /// None once the engine has stopped.
     fn write(&mut self) -> Result<Option<Manifest>, NotTaken> {
         let Parts { store, engine, log, letterbox, settings, last, progress, .. } = &mut self.parts;
-        if let Some(same) = last.as_ref().filter(|last| last.next == progress.borrow().next) {
+        let same = last.as_ref().filter(|last| last.next == progress.borrow().next);
+        // It may be that all it lacks is the graph.
+        let lacks_graph = |same: &Manifest| same.graph.is_none() && engine.graph_is_current() == Some(true);
+        if let Some(same) = same.filter(|same| !lacks_graph(same) || progress.borrow().as_of <= same.epoch) {
             store.check_generation()?;
             return Ok(Some(same.clone()));
         }

@@ -64,6 +64,39 @@ fn neighbours_are_from_rows_where_there_are_rows() {
 }
 
 #[test]
+fn a_start_goes_on_with_the_rows_of_the_last_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &SUPPORT);
+    server.events(&json!([put("a", &[1, 2, 3]), put("b", &[1, 2, 3]), put("c", &[1, 3, 4]), put("d", &[3])]));
+    let row = neighbours(&server);
+    server.metric("segue_graph_rows", "2");
+    assert_eq!(server.stop(), Some(0));
+
+    // More of the same comes after it, and there is no other snapshot.
+    let later = [SUPPORT[0], SUPPORT[1], ("SEGUE__SNAPSHOTS__AT_END", "false")];
+    let server = Server::start_with(folder.path(), &later);
+    assert_eq!(neighbours(&server), row);
+    server.metric("segue_graph_rows", "2");
+    server.events(&json!([put("d", &[1, 2, 3])]));
+    let (sampled, next) = neighbours(&server);
+    assert_eq!((sampled, next.len()), (4, 2));
+    // Track 2, which has a row since.
+    assert_eq!(server.counted("segue_graph_recounts_total"), 1);
+    assert_eq!(server.stop(), Some(0));
+
+    // What came after the snapshot comes again, to the rows in it.
+    let server = Server::start_with(folder.path(), &later);
+    assert_eq!(neighbours(&server), (sampled, next.clone()));
+    assert_eq!(server.counted("segue_graph_recounts_total"), 1);
+    assert_eq!(server.stop(), Some(0));
+
+    let other = [("SEGUE__NEIGHBOURS__MIN_SUPPORT", "2"), SUPPORT[1]];
+    let server = Server::start_with(folder.path(), &other);
+    assert_eq!(neighbours(&server), (sampled, next));
+    assert_eq!(server.counted("segue_graph_recounts_total"), 3);
+}
+
+#[test]
 fn there_is_no_graph_if_none_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [SUPPORT[0], ("SEGUE__NEIGHBOURS__KEEP", "0")];

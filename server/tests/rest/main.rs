@@ -19,6 +19,7 @@ mod events;
 mod front;
 mod graph;
 mod harness;
+mod hour;
 mod interrupt;
 mod kafka;
 mod kills;

@@ -6,7 +6,7 @@ use crate::harness::Server;
 const SLACK: u64 = 24 << 20;
 
 /// Bytes that a server has, look after look.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Memory(Vec<u64>);
 
 impl Memory {
