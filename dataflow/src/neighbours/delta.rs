@@ -26,7 +26,7 @@ use crate::views::Views;
 const NOTES_MAX: usize = 256;
 
 /// What a row's owner is told, at the time of the step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Note {
     /// The step begins at this worker.
     Begin { to: u64 },
@@ -46,15 +46,6 @@ impl Note {
         match self {
             Note::Begin { to } | Note::All { to } => *to,
             Note::Recount { track } | Note::Held { track } | Note::Share { track, .. } => track.0,
-        }
-    }
-
-    /// The row it is about, if about one, and within it what it is about.
-    pub fn key(&self) -> (Option<TrackId>, Option<TrackId>) {
-        match self {
-            Note::Begin { .. } | Note::All { .. } => (None, None),
-            Note::Recount { track } | Note::Held { track } => (Some(*track), None),
-            Note::Share { track, other, .. } => (Some(*track), Some(*other)),
         }
     }
 }

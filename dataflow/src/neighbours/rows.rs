@@ -1,12 +1,13 @@
 //! Where the rows live: each takes its notes, and asks all workers for what it cannot know.
 //!
-//! A step's notes are taken row by row, in slices, and so many questions are under way at a time. The step
-//! has ended here when [`super::settle`] has all answers; nothing begins before it has ended everywhere.
+//! A step's notes are put to their rows as they come, and taken row by row, in slices: a playlist of thousands of
+//! tracks makes millions. So many questions are under way at a time. The step has ended here when [`super::settle`] has all answers; nothing begins before it has ended everywhere.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, hash_map};
 use std::rc::Rc;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
@@ -29,12 +30,29 @@ use crate::views::popularity::Popularity;
 /// Questions under way at a time: what is asked for waits in memory.
 const OPEN_MAX: usize = 2048;
 
+/// The notes of a step, by row.
+#[derive(Default)]
+struct Notes {
+    rows: FxHashMap<TrackId, Told>,
+    /// Those that are to be counted anew.
+    dirty: usize,
+    /// Whether all are.
+    all: bool,
+}
+
+/// What one row is told.
+#[derive(Default)]
+struct Told {
+    recount: bool,
+    held: bool,
+    /// Others, how many playlists hold each, and how many more of the sample do.
+    shares: Vec<(TrackId, u32, i8)>,
+}
+
 /// A step at work.
 struct Step {
     cap: Capability<u64>,
-    /// By row.
-    notes: Vec<Note>,
-    next: usize,
+    rows: hash_map::IntoIter<TrackId, Told>,
     asks: VecDeque<Wanted>,
 }
 
@@ -55,7 +73,7 @@ pub fn rows<'s>(
         graph.borrow_mut().wake_rows = Some(scope.activator_for(info.address));
         let (rules, share, stats) = graph.borrow().outfit();
         let mut held = Pending::new(rules.grid_ms, share);
-        let mut waiting: Option<(Capability<u64>, Vec<Note>)> = None;
+        let mut waiting: Option<(Capability<u64>, Notes)> = None;
         let (mut step, mut is_first) = (None::<Step>, true);
         move |(notes, noted), (counts, counted), output| {
             counts.for_each(|cap, data| {
@@ -69,7 +87,8 @@ pub fn rows<'s>(
             });
             notes.for_each(|cap, data| {
                 if let Some(cap) = cap.retain_least(0) {
-                    waiting.get_or_insert_with(|| (cap, Vec::new())).1.append(data);
+                    let (_, notes) = waiting.get_or_insert_with(|| (cap, Notes::default()));
+                    data.drain(..).for_each(|note| notes.add(note));
                 }
             });
             let complete = |epoch: &u64| !noted.less_equal(epoch) && !counted.less_equal(epoch);
@@ -95,7 +114,7 @@ pub fn rows<'s>(
                 session.give_iterator((0..peers).map(|to| Ok(Ask { to, home: me, wanted })));
             }
             drop(session);
-            if at_work.next == at_work.notes.len() && at_work.asks.is_empty() {
+            if at_work.rows.len() == 0 && at_work.asks.is_empty() {
                 step = None;
             } else if graph.open.weight() < OPEN_MAX {
                 activator.activate();
@@ -105,48 +124,58 @@ pub fn rows<'s>(
     })
 }
 
+impl Notes {
+    fn add(&mut self, note: Note) {
+        match note {
+            Note::Begin { .. } => {}
+            Note::All { .. } => self.all = true,
+            Note::Recount { track } => {
+                let before = std::mem::replace(&mut self.rows.entry(track).or_default().recount, true);
+                self.dirty += usize::from(!before);
+            }
+            Note::Held { track } => self.rows.entry(track).or_default().held = true,
+            Note::Share { track, other, holding, diff } => {
+                self.rows.entry(track).or_default().shares.push((other, holding, diff));
+            }
+        }
+    }
+}
+
 impl Step {
     /// From the notes, and the tracks that other playlists hold than before: none if that may be any. The first
     /// step counts all rows that are to be there and are not.
     fn new(
         cap: Capability<u64>,
-        mut notes: Vec<Note>,
+        mut notes: Notes,
         (held, is_first): (Option<Vec<TrackId>>, bool),
         graph: &Graph,
         views: &Views,
     ) -> Self {
-        let all = held.is_none() || notes.iter().any(|note| matches!(note, Note::All { .. }));
+        let (all, rows) = (notes.all || held.is_none(), graph.rows.read());
         if all {
-            notes = graph.rows.read().iter().map(|(track, _)| Note::Held { track: *track }).collect();
-        } else {
-            notes.retain(|note| note.key().0.is_some());
-            notes.extend(held.into_iter().flatten().map(|track| Note::Held { track }));
+            notes = Notes::default();
+            rows.iter().for_each(|(track, _)| notes.add(Note::Held { track: *track }));
         }
+        held.into_iter().flatten().for_each(|track| notes.add(Note::Held { track }));
         if all || is_first {
             let popular = Popularity::held_by(&views.popularity, graph.rules.min_support, *cap.time());
-            let (rows, own) = (graph.rows.read(), popular.into_iter().filter(|track| graph.owns(*track)));
+            let own = popular.into_iter().filter(|track| graph.owns(*track));
             let wanted = own.filter(|track| all || rows.newest(track).is_none());
-            notes.extend(wanted.map(|track| Note::Recount { track }));
+            wanted.for_each(|track| notes.add(Note::Recount { track }));
         }
-        notes.sort_unstable_by_key(Note::key);
-        let recount = |note: &Note| matches!(note, Note::Recount { .. });
-        notes.dedup_by(|note, before| recount(note) && note == before);
-        stats::add(&graph.stats.dirty, notes.iter().filter(|note| recount(note)).count());
-        Step { cap, notes, next: 0, asks: VecDeque::new() }
+        drop(rows);
+        stats::add(&graph.stats.dirty, notes.dirty);
+        Step { cap, rows: notes.rows.into_iter(), asks: VecDeque::new() }
     }
 
     /// Takes notes for as long as a slice of time lasts; gives the rows that have changed.
     fn run(&mut self, graph: &mut Graph, views: &Views, begun: Instant) -> Vec<Changed> {
-        let mut changed = Vec::new();
-        while self.next < self.notes.len() && self.asks.len() < OPEN_MAX && begun.elapsed() < SLICE {
-            let rest = &self.notes[self.next..];
-            let row = rest[0].key().0;
-            let about = &rest[..rest.iter().take_while(|note| note.key().0 == row).count()];
-            self.next += about.len();
-            if let Some(track) = row {
-                let epoch = *self.cap.time();
-                changed.extend(graph.take(epoch, track, about, views, |wanted| self.asks.push_back(wanted)));
-            }
+        let (mut changed, epoch) = (Vec::new(), *self.cap.time());
+        while self.asks.len() < OPEN_MAX
+            && begun.elapsed() < SLICE
+            && let Some((track, told)) = self.rows.next()
+        {
+            changed.extend(graph.take(epoch, track, told, views, |wanted| self.asks.push_back(wanted)));
         }
         changed
     }
@@ -158,14 +187,13 @@ impl Graph {
         &mut self,
         epoch: u64,
         track: TrackId,
-        notes: &[Note],
+        Told { recount, held, mut shares }: Told,
         views: &Views,
         mut ask: impl FnMut(Wanted),
     ) -> Option<Changed> {
-        let recount = notes.contains(&Note::Recount { track });
         let level = self.rows.read().newest(&track).map(|row| row.level());
         // Else it has a row as before, and the same sample but for what the notes say.
-        if level.is_none() || notes.iter().any(|note| !matches!(note, Note::Share { .. })) {
+        if level.is_none() || recount || held {
             let holding = views.popularity.read().of(track, epoch);
             if holding < self.rules.min_support {
                 stats::sub(&self.stats.dirty, usize::from(recount));
@@ -178,12 +206,10 @@ impl Graph {
                 return None;
             }
         }
-        stats::add(&self.stats.notes, notes.len());
+        stats::add(&self.stats.notes, shares.len());
+        shares.sort_unstable_by_key(|(other, ..)| *other);
+        let shares = shares.into_iter().map(|(other, holding, diff)| (other, holding, i32::from(diff)));
         let (changed, need) = self.change(epoch, track, |row| {
-            let shares = notes.iter().filter_map(|note| match note {
-                Note::Share { other, holding, diff, .. } => Some((*other, *holding, i32::from(*diff))),
-                _ => None,
-            });
             for (other, holding, diff) in net(shares) {
                 if other == track { row.sample(diff) } else { row.share(other, holding, diff) }
             }

@@ -4,6 +4,7 @@
 mod compaction;
 mod graph;
 mod history;
+mod huge;
 mod many_seeds;
 mod pins;
 mod plain;
