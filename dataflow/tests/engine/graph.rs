@@ -13,11 +13,13 @@ use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::neighbours::{GraphStep, Row};
 use segue_dataflow::query::{Answer, Board, Body, NeighboursAnswer, Query, Question, RowsRead};
+use segue_dataflow::sample;
 use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::GraphRows;
 
 use crate::history::{Epoch, World, history, track};
 use crate::plain;
+use crate::seen::{Seen, assert_seen, crossed, see};
 use crate::spread::Spread;
 use crate::twin::{self, Rows, Twin};
 
@@ -220,8 +222,10 @@ struct Twins<'a> {
 
 impl Twins<'_> {
     /// Compares the rows after every step with the twin's and with plain differential's, and what was answered;
-    /// tells how many neighbours there were in steps, and in answers from rows.
-    fn equal(mut self, begun: Rows, told: &Told) -> (usize, usize) {
+    /// tells how many neighbours there were in steps, and in answers from rows, and what has happened.
+    fn equal(mut self, begun: Rows, told: &Told) -> Seen {
+        let (mut seen, mut levels) = (Seen::new(), self.levels());
+        let (mut changes, mut last) = (0, self.begin);
         let after = rows_by_step(begun, &told.steps);
         let mut entries: Vec<_> = self.twin.entries().into_iter().map(|entry| (entry, 0, 1)).collect();
         let (mut answers, mut from_rows) = (told.answers.iter().peekable(), 0);
@@ -233,8 +237,17 @@ impl Twins<'_> {
             let now = self.twin.entries();
             entries.extend(before.difference(&now).map(|entry| (*entry, epoch, -1)));
             entries.extend(now.difference(&before).map(|entry| (*entry, epoch, 1)));
+            changes += before.symmetric_difference(&now).count();
+            if epoch.is_multiple_of(self.rules.grid_ms) {
+                see(&mut seen, "bursts", usize::from(changes > self.rules.burst as usize));
+                changes = 0;
+            }
             if let Some(rows) = after.get(&epoch) {
                 assert_eq!(*rows, self.twin.rows(&self.rules), "{}, step {epoch}", self.at);
+                let now = self.levels();
+                crossed(&levels, &now, &mut seen);
+                see(&mut seen, "steps of many multiples", usize::from(epoch > last + self.rules.grid_ms));
+                (levels, last) = (now, epoch);
             }
             while let Some((track, answer)) = answers.next_if(|(_, answer)| answer.as_of <= epoch) {
                 from_rows += self.answered(*track, answer, &after);
@@ -252,7 +265,20 @@ impl Twins<'_> {
             assert_eq!(sorted, expected, "{}, copy of step {epoch}", self.at);
             assert!(copy.uris.iter().all(|(track, uri)| TrackId::of(uri) == *track), "{}", self.at);
         }
-        (self.plain(entries, &after), from_rows)
+        see(&mut seen, "neighbours", self.plain(entries, &after));
+        see(&mut seen, "answered from rows", from_rows);
+        seen
+    }
+
+    /// How often the sample of each track that is to have a row was halved.
+    fn levels(&self) -> BTreeMap<TrackId, u32> {
+        let mut holding = BTreeMap::new();
+        self.twin.entries().iter().for_each(|(_, track)| *holding.entry(*track).or_default() += 1);
+        holding.retain(|_, holding| *holding >= self.rules.min_support);
+        holding
+            .into_iter()
+            .map(|(track, holding)| (track, sample::level(holding, self.rules.sample)))
+            .collect()
     }
 
     /// An answer of this epoch is from the row after an earlier step, or was counted for it.
@@ -304,9 +330,8 @@ fn seeds(ci: u64) -> std::ops::Range<u64> {
     0..if std::env::var_os("SEGUE_SOAK").is_some() { 20 * ci } else { ci }
 }
 
-/// After what `before` has; gives the number of steps, of neighbours in them that were compared, in answers, and of
-/// copies.
-fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> [usize; 4] {
+/// After what `before` has; gives how often what has happened.
+fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool) -> Seen {
     let spread = match (seed % 4, [1, 2, 4][seed as usize % 3]) {
         (3, 1) => Spread::processes(3, 1),
         (3, workers) => Spread::processes(2, workers / 2),
@@ -322,20 +347,21 @@ fn check(before: &Twin, begin: u64, epochs: &[Epoch], seed: u64, in_one_go: bool
     let (last, told) = (run.last(), run.go());
     let at = format!("seed {seed}, {spread}, {rules:?}");
     assert_eq!(told.steps.last().map(|step| step.epoch), Some(last), "{at}");
-    let (neighbours, answered) = Twins { twin: before.clone(), begin, epochs, rules, at }.equal(begun, &told);
-    [told.steps.len(), neighbours, answered, told.copies.len()]
+    let mut seen = Twins { twin: before.clone(), begin, epochs, rules, at }.equal(begun, &told);
+    see(&mut seen, "steps", told.steps.len());
+    see(&mut seen, "copies", told.copies.len());
+    seen
 }
 
-fn sums(all: impl Iterator<Item = [usize; 4]>) -> [usize; 4] {
-    all.fold([0; 4], |sums, more| [0, 1, 2, 3].map(|i| sums[i] + more[i]))
-}
+/// What rules as tight as these bring about.
+const CROSSED: [(&str, usize); 4] =
+    [("samples were halved", 100), ("samples were doubled", 100), ("rows came", 100), ("rows went", 100)];
 
 #[test]
 fn rows_equal_their_twins_at_every_step() {
     let all = seeds(50).map(|seed| check(&Twin::default(), 0, &history(seed, WORLD), seed, false));
-    let [steps, compared, answered, copies] = sums(all);
-    assert!(steps > 1_000 && compared > 10_000 && answered > 1_000, "{steps} {compared} {answered}");
-    assert!(copies > 100, "{copies}");
+    let often = [("steps", 1_000), ("neighbours", 10_000), ("answered from rows", 1_000), ("copies", 100)];
+    assert_seen(all, &[&CROSSED[..], &often, &[("bursts", 100)]].concat());
 }
 
 #[test]
@@ -347,15 +373,17 @@ fn rows_are_the_same_after_a_restart() {
         before.iter().flat_map(|epoch| &epoch.events).for_each(|event| twin.apply(event));
         check(&twin, before.len() as u64, after, seed, false)
     });
-    let [steps, compared, answered, _] = sums(all);
-    assert!(steps > 500 && compared > 5_000 && answered > 500, "{steps} {compared} {answered}");
+    let often = [("steps", 500), ("neighbours", 5_000), ("answered from rows", 500), ("bursts", 50)];
+    assert_seen(all, &[&CROSSED[..], &often].concat());
 }
 
 #[test]
 fn rows_are_the_same_after_catching_up_in_one_go() {
     let all = seeds(50).map(|seed| check(&Twin::default(), 0, &history(seed, WORLD), seed, true));
-    let [steps, compared, ..] = sums(all);
-    assert!(steps >= 50 && compared > 1_000, "{steps} {compared}");
+    assert_seen(
+        all,
+        &[("steps", 49), ("neighbours", 1_000), ("steps of many multiples", 50), ("bursts", 50)],
+    );
 }
 
 /// A playlist so long that the rows it touches are counted anew, and so short that they are not.
@@ -378,6 +406,5 @@ fn a_long_playlist_comes_and_goes() {
         epochs[27].events.push(delete("p:long"));
         check(&Twin::default(), 0, &epochs, seed, false)
     });
-    let [_, compared, ..] = sums(all);
-    assert!(compared > 2_000, "{compared} neighbours");
+    assert_seen(all, &[("neighbours", 2_000), ("rows came", 100), ("rows went", 100), ("bursts", 10)]);
 }

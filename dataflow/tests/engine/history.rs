@@ -165,8 +165,15 @@ pub fn settings(seed: u64) -> Settings {
         ..RecommendKnobs::default()
     };
     let (sample, keep) = (1 + rng.next_u32() % 6, 1 + rng.next_u32() % 20);
-    let neighbours = Neighbours { sample, keep, ..Neighbours::default() };
+    let (min_support, grid_ms) = ([2, 3, 50][rng.random_range(0..3)], 1 + rng.next_u64() % 4);
+    let neighbours = Neighbours { sample, keep, min_support, grid_ms, ..Neighbours::default() };
     Settings { recommend, neighbours, trending: Trending { keep_days: 10 } }
+}
+
+/// The same where no track has a row, so that an answer depends on nothing but what it is as-of.
+pub fn settings_without_rows(seed: u64) -> Settings {
+    let Settings { neighbours, .. } = settings(seed);
+    Settings { neighbours: Neighbours { min_support: u32::MAX, ..neighbours }, ..settings(seed) }
 }
 
 /// What came of a run.
@@ -246,6 +253,7 @@ fn ask(
                         worker.step_or_park(None);
                     }
                     dataflow.show(epoch as u64 + 1, |_, _| {});
+                    dataflow.show_graph(epoch as u64 + 1, drop);
                 }
                 1 => drop(worker.step()),
                 _ => {}

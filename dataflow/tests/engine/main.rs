@@ -10,6 +10,7 @@ mod pins;
 mod plain;
 mod random_histories;
 mod refusals;
+mod seen;
 mod snapshots;
 mod spread;
 mod twin;

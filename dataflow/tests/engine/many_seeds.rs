@@ -9,7 +9,8 @@ use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Question, Recommend, Seeds};
 
 use crate::history::{Epoch, playlist, track};
-use crate::random_histories::{Seen, equals_twin};
+use crate::random_histories::equals_twin;
+use crate::seen::Seen;
 use crate::spread::Spread;
 
 const PLAYLISTS: u32 = 24;

@@ -3,17 +3,35 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Answered, Epoch, World, history, run, settings};
+use crate::history::{Answered, Epoch, World, history, run, settings, settings_without_rows};
 use crate::many_seeds::MANY;
+use crate::seen::Seen;
 use crate::spread::Spread;
-use crate::twin::{Twin, assert_same};
+use crate::twin::{Rows, Twin, assert_same};
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::{PlaylistId, TrackId};
-use segue_dataflow::query::{Body, Question, Recommend, Seeds};
+use segue_dataflow::query::{Answer, Body, Question, Recommend, Seeds};
 use segue_dataflow::settings::Settings;
 
-/// What has happened, and how often.
-pub type Seen = BTreeMap<&'static str, usize>;
+/// The graph's rows, by the epochs as-of which they may be exact.
+type Steps = BTreeMap<u64, Rows>;
+
+/// What is to be answered: from a row, where that is where the answer is from.
+fn expected(twin: &Twin, question: &Question, answer: &Answer, steps: &Steps, settings: &Settings) -> Body {
+    if let Question::Neighbours { track, limit } = question
+        && let Some(step) = from_row(answer)
+    {
+        assert!(step <= answer.as_of, "{step}, as-of {}", answer.as_of);
+        let row = steps.get(&step).and_then(|rows| rows.get(track));
+        return Body::Neighbours(row.and_then(|row| twin.listed(*track, *limit, row, Some(step))));
+    }
+    twin.answer(question, settings)
+}
+
+/// The step of the graph that an answer is from.
+fn from_row(answer: &Answer) -> Option<u64> {
+    if let Body::Neighbours(Some(found)) = &answer.body { found.graph } else { None }
+}
 
 /// Compares every answer with the twin's; tells how many there were, and what has happened.
 pub fn equals_twin(history: &[Epoch], spread: Spread, seed: u64) -> (usize, Seen) {
@@ -24,15 +42,20 @@ pub fn equals_twin(history: &[Epoch], spread: Spread, seed: u64) -> (usize, Seen
     let last = (spread.processes == 1).then_some(history.len() as u64 + 1);
     assert_eq!(read.last().map(|(_, answer)| answer.as_of), last);
     let mut read = read.into_iter().peekable();
-    let (mut twin, mut compared) = (Twin::default(), 0);
+    let (mut twin, mut compared, mut from_rows) = (Twin::default(), 0, 0);
+    let mut steps = Steps::new();
     for (epoch, Epoch { events, questions }) in history.iter().enumerate() {
         events.iter().for_each(|event| twin.apply(event));
+        let due = |as_of: &u64| as_of.is_multiple_of(settings.neighbours.grid_ms);
+        let now = [epoch as u64 + 1, epoch as u64 + 2].into_iter().filter(due);
+        now.for_each(|as_of| drop(steps.insert(as_of, twin.rows(&settings.neighbours))));
         for (number, question) in questions.iter().enumerate() {
             let at = format!("seed {seed}, {spread}, epoch {epoch}, {question:?}, {settings:?}");
             let answer = answers.get(&(epoch, number)).unwrap_or_else(|| panic!("no answer: {at}"));
             assert_eq!(answer.as_of, epoch as u64 + 1, "{at}");
-            assert_same(&answer.body, &twin.answer(question, &settings), &at);
+            assert_same(&answer.body, &expected(&twin, question, answer, &steps, &settings), &at);
             compared += 1;
+            from_rows += usize::from(from_row(answer).is_some());
         }
         let last = epoch + 1 == history.len();
         // Many ask the same, and the twin is slow.
@@ -40,14 +63,18 @@ pub fn equals_twin(history: &[Epoch], spread: Spread, seed: u64) -> (usize, Seen
         while let Some((question, answer)) =
             read.next_if(|(_, answer)| last || answer.as_of <= epoch as u64 + 1)
         {
-            let asked = format!("{question:?}");
-            let at = format!("seed {seed}, {spread}, read as-of {}, {asked}", answer.as_of);
-            let expected = told.entry(asked).or_insert_with(|| twin.answer(&question, &settings));
+            let asked = (format!("{question:?}"), from_row(&answer));
+            let at = format!("seed {seed}, {spread}, read as-of {}, {asked:?}", answer.as_of);
+            let expected =
+                told.entry(asked).or_insert_with(|| expected(&twin, &question, &answer, &steps, &settings));
             assert_same(&answer.body, expected, &at);
             compared += 1;
+            from_rows += usize::from(from_row(&answer).is_some());
         }
     }
-    (compared, twin.seen())
+    let mut seen = twin.seen();
+    seen.insert("neighbours are from a row", from_rows);
+    (compared, seen)
 }
 
 /// How many of the trending charts that are asked for have anything.
@@ -118,9 +145,9 @@ fn the_cut_into_epochs_makes_no_difference() {
         for (cut, workers) in cuts.iter_mut().zip([1, 2, 4]) {
             cut.last_mut().expect("not empty").questions.clone_from(&questions);
             let (last, answers) =
-                (cut.len() - 1, run(cut, Spread::threads(workers), seed, settings(seed)).asked);
+                (cut.len() - 1, run(cut, Spread::threads(workers), seed, settings_without_rows(seed)).asked);
             for (number, question) in questions.iter().enumerate() {
-                let expected = twin.answer(question, &settings(seed));
+                let expected = twin.answer(question, &settings_without_rows(seed));
                 let at = format!("seed {seed}, {workers} workers, {question:?}");
                 assert_same(&answers[&(last, number)].body, &expected, &at);
             }
@@ -145,8 +172,8 @@ fn a_deleted_playlist_was_never_there() {
             epoch.events.retain(|event| PlaylistId::of(event.key()) != doomed);
         }
         let last = seen.len() - 1;
-        let answers =
-            [seen, never].map(|history| run(&history, Spread::threads(workers), seed, settings(seed)).asked);
+        let answers = [seen, never]
+            .map(|history| run(&history, Spread::threads(workers), seed, settings_without_rows(seed)).asked);
         for ((_, a), (_, b)) in answers[0].range((last, 0)..).zip(answers[1].range((last, 0)..)) {
             assert_eq!(a, b, "seed {seed}");
         }

@@ -316,7 +316,6 @@ impl Twin {
     }
 
     fn neighbours(&self, track: TrackId, limit: usize, settings: &Settings) -> Option<NeighboursAnswer> {
-        let answer = self.track(track)?;
         let sampled = self.sample(track, settings.neighbours.sample);
         let mut shared = BTreeMap::new();
         for other in sampled.iter().flat_map(|p| &self.playlists[p].tracks).filter(|other| **other != track) {
@@ -324,19 +323,26 @@ impl Twin {
         }
         let best = ranked(shared.into_iter().collect());
         let keep = Some(settings.neighbours.keep as usize).filter(|keep| *keep > 0);
-        let neighbours = best.into_iter().take(keep.map_or(limit, |keep| limit.min(keep)));
-        let sampled = sampled.len() as u32;
-        let neighbour = |(other, shared): (TrackId, u64)| {
-            let (shared, holding) = (shared as u32, self.holders(other).len() as u32);
-            let similarity = cosine(shared, sampled, answer.playlists, holding);
-            Some(Neighbour { track: self.card(other)?, shared, similarity })
+        let best = best.into_iter().take(keep.map_or(limit, |keep| limit.min(keep)));
+        let row = (sampled.len() as u32, best.map(|(other, shared)| (other, shared as u32)).collect());
+        self.listed(track, limit, &row, None)
+    }
+
+    /// The answer from a row that was exact as-of an epoch, now.
+    pub fn listed(
+        &self,
+        track: TrackId,
+        limit: usize,
+        (sampled, best): &Row,
+        graph: Option<u64>,
+    ) -> Option<NeighboursAnswer> {
+        let answer = self.track(track)?;
+        let neighbour = |(other, shared): &(TrackId, u32)| {
+            let similarity = cosine(*shared, *sampled, answer.playlists, self.holders(*other).len() as u32);
+            Some(Neighbour { track: self.card(*other)?, shared: *shared, similarity })
         };
-        Some(NeighboursAnswer {
-            neighbours: neighbours.filter_map(neighbour).collect(),
-            sampled,
-            graph: None,
-            track: answer,
-        })
+        let neighbours = best.iter().take(limit).filter_map(neighbour).collect();
+        Some(NeighboursAnswer { neighbours, sampled: *sampled, graph, track: answer })
     }
 
     fn pair(&self, track: TrackId, with: TrackId, settings: &Settings) -> Result<Box<PairAnswer>, TrackId> {
