@@ -66,7 +66,11 @@ impl Dataflow {
         let mut share = board.share(worker.index());
         let (hub, graph) = worker.dataflow::<u64, _, _>(|scope| {
             let begun = share.by_track.take();
-            let cards = Arc::new(RwLock::new(std::mem::take(&mut share.cards)));
+            let mut cards = std::mem::take(&mut share.cards);
+            if settings.neighbours.keep > 0 {
+                cards.hold_steps();
+            }
+            let cards = Arc::new(RwLock::new(cards));
             let trending = Arc::new(RwLock::new(std::mem::take(&mut share.trending)));
             let rows = Arc::new(RwLock::new(std::mem::take(&mut share.rows)));
             let kept = settings.trending.keep_days;

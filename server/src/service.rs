@@ -109,7 +109,7 @@ impl Observer for Watcher {
     fn graph(&self, step: GraphStep) {
         metrics::graph_changed(step.rows.len());
         self.inbox.iter().for_each(|inbox| inbox.step(&step));
-        self.feed.step(step);
+        self.feed.wake();
     }
 }
 

@@ -46,7 +46,7 @@ impl Store {
     /// [`Store::retain`].
     pub fn write(
         &self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &Snapshot,
         base: Option<&Manifest>,
         created_at: Timestamp,
         log: Option<Landmark>,

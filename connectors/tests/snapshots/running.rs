@@ -119,7 +119,7 @@ impl Running {
         }
     }
 
-    pub fn snapshot(&self, whole: bool) -> Snapshot<'_> {
+    pub fn snapshot(&self, whole: bool) -> Snapshot {
         self.engine.snapshot(whole).expect("running")
     }
 

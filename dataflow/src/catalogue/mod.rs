@@ -5,6 +5,7 @@
 //! result is therefore the same however the log is cut into epochs.
 
 mod card;
+mod gone;
 mod note;
 mod parties;
 mod uri;
@@ -23,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use card::Card;
 pub use card::{Source, TrackCard, TrackRecord};
+use gone::Gone;
 pub use note::{News, Note, Notes};
 use parties::Parties;
 
@@ -55,6 +57,8 @@ pub struct Cards {
     parties: Parties,
     /// Tracks that came to an artist or left one, and are not told yet.
     moved: Vec<ByArtist>,
+    /// None if nobody reads the graph.
+    gone: Option<Gone>,
 }
 
 /// A track that some playlist holds, or that was described.
@@ -176,9 +180,25 @@ impl Cards {
         self.tracks.get(&track, epoch).map(|held| held.card.shown(&self.parties))
     }
 
-    /// The URI of the track, as-of `epoch`.
-    pub fn uri(&self, track: TrackId, epoch: u64) -> Option<Box<str>> {
-        self.tracks.get(&track, epoch).map(|held| held.card.uri(&self.parties))
+    /// The URI of a track that was there as-of a step of the graph that is held.
+    pub fn uri_at(&self, track: TrackId, step: u64) -> Option<Box<str>> {
+        let gone = self.gone.as_ref().and_then(|gone| gone.uri(track, step));
+        gone.map(Into::into).or_else(|| Some(self.tracks.newest(&track)?.card.uri(&self.parties)))
+    }
+
+    /// Somebody will read [URIs as-of steps](Self::uri_at).
+    pub fn hold_steps(&mut self) {
+        self.gone.get_or_insert_default();
+    }
+
+    /// Promises to read only URIs as-of this step or later ones.
+    pub fn forget_steps_before(&mut self, step: u64) {
+        self.gone.iter_mut().for_each(|gone| gone.forget_before(step));
+    }
+
+    /// How many tracks are gone and held.
+    pub fn held(&self) -> usize {
+        self.gone.as_ref().map_or(0, Gone::len)
     }
 
     /// All that is kept of the track, as-of `epoch`.
@@ -242,7 +262,11 @@ impl Cards {
     /// Sets what is known of a track from `epoch` on.
     fn set(&mut self, epoch: u64, track: TrackId, held: Option<Held>) {
         let artist = |held: &Held| held.card.artist(&self.parties);
-        let (old, new) = (self.tracks.newest(&track).and_then(artist), held.as_ref().and_then(artist));
+        let before = self.tracks.newest(&track);
+        let (old, new) = (before.and_then(artist), held.as_ref().and_then(artist));
+        if let (Some(before), None, Some(gone)) = (before, &held, &mut self.gone) {
+            gone.add(epoch, track, before.card.uri(&self.parties));
+        }
         if old != new {
             let moves = [(old, -1), (new, 1)].into_iter();
             self.moved.extend(moves.filter_map(|(artist, diff)| Some(((artist?, track), epoch, diff))));

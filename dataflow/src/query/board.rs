@@ -2,11 +2,11 @@
 //!
 //! Each worker puts up its views whenever an epoch is complete. A reader takes the newest epoch that all
 //! have reached, with a *lease*: as long as it lasts, no worker forgets what that epoch needs. Such a read
-//! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow.
+//! waits for no worker and wakes none, and it runs the same plans as a query in the dataflow. The graph has a
+//! lease of its own ([`graph`]), as-of the newest step, which holds back nothing but rows and URIs.
 
-mod look;
+mod graph;
 mod pin;
-mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::settings::{RowRules, Settings};
 use crate::snapshot::{Restored, Share};
 use crate::views::popularity::Popularity;
 use crate::views::{Shared, Views};
+pub use graph::GraphLease;
 pub use pin::{Foreseen, Pin};
-pub use rows::RowsRead;
 
 /// What the workers of one process share.
 pub struct Board {
@@ -36,8 +36,10 @@ pub struct Board {
 
 struct State {
     workers: Vec<Worker>,
-    /// How many readers there are, by the epoch they read; with the oldest step of the graph that one reads.
-    leases: BTreeMap<u64, (usize, u64)>,
+    /// Of epochs.
+    epochs_read: Readers,
+    /// Of steps of the graph.
+    steps_read: Readers,
     /// Steps of the graph that some worker has ended and some have not, with what they changed.
     steps: BTreeMap<u64, GraphStep>,
     /// By the epoch in which it was fed: by partition of the log, the next offset.
@@ -59,10 +61,14 @@ struct Worker {
     graph: u64,
 }
 
+/// How many readers there are, by what they read.
+#[derive(Default)]
+struct Readers(BTreeMap<u64, usize>);
+
 /// The views of all workers, readable as-of one epoch as long as this lives.
-pub struct Lease<'a> {
-    board: &'a Board,
-    as_of: u64,
+pub struct Lease {
+    pin: Pin,
+    graph: GraphLease,
     next: Vec<u64>,
     /// Of all workers as if they were one.
     views: Views,
@@ -73,7 +79,8 @@ impl Board {
     pub fn new(workers: usize, settings: Settings) -> Self {
         let state = State {
             workers: vec![Worker::default(); workers],
-            leases: BTreeMap::new(),
+            epochs_read: Readers::default(),
+            steps_read: Readers::default(),
             steps: BTreeMap::new(),
             fed: BTreeMap::new(),
             told: 0,
@@ -129,7 +136,7 @@ impl Board {
             self.news.notify_all();
             tell(newest, state.next(newest));
         }
-        state.leases.keys().next().map_or(newest, |oldest| newest.min(*oldest))
+        state.epochs_read.oldest().map_or(newest, |oldest| newest.min(oldest))
     }
 
     /// Worker `index` knows that a step of the graph has ended, and what it has changed there. `tell` hears of
@@ -151,7 +158,7 @@ impl Board {
         while let Some(step) = state.steps.first_entry().filter(|step| *step.key() <= newest) {
             tell(step.remove());
         }
-        state.leases.values().map(|(_, graph)| *graph).min().map_or(newest, |oldest| oldest.min(newest))
+        state.steps_read.oldest().map_or(newest, |oldest| oldest.min(newest))
     }
 
     /// The newest step of the graph that answers have.
@@ -191,19 +198,28 @@ impl Board {
     }
 
     /// Waits until there is an epoch that all workers have reached; none once the board is closed.
-    pub fn lease(&self) -> Option<Lease<'_>> {
+    pub fn lease(self: &Arc<Self>) -> Option<Lease> {
         let mut state = self.state.lock();
         loop {
             if state.closed {
                 return None;
             }
-            if let (Some(as_of), Some(views)) = (state.newest(), state.views()) {
-                state.lease(as_of);
-                let (next, views) = (state.next(as_of), Views { graph: state.graph(), ..views });
-                return Some(Lease { board: self, as_of, next, views });
+            if let Some(as_of) = state.newest() {
+                return self.lease_of(as_of, &mut state);
             }
             self.news.wait(&mut state);
         }
+    }
+
+    /// Of an epoch that is held or the newest; none if some worker shows nothing.
+    fn lease_of(self: &Arc<Self>, as_of: u64, state: &mut State) -> Option<Lease> {
+        let views = Views { graph: state.graph(), ..state.views()? };
+        state.epochs_read.more(as_of);
+        state.steps_read.more(views.graph);
+        let graph =
+            GraphLease { board: Arc::clone(self), books: Arc::clone(&views.books), step: views.graph };
+        let (pin, next) = (Pin { board: Arc::clone(self), as_of }, state.next(as_of));
+        Some(Lease { pin, graph, next, views })
     }
 
     /// Waits until answers include what comes before the offset `next` of a partition; false once the board is
@@ -218,19 +234,8 @@ impl Board {
         !state.closed
     }
 
-    /// One reader less of `epoch`.
-    fn release(&self, epoch: u64) {
-        let mut state = self.state.lock();
-        if let Some((readers, _)) = state.leases.get_mut(&epoch) {
-            *readers -= 1;
-            if *readers == 0 {
-                state.leases.remove(&epoch);
-            }
-        }
-    }
-
     /// Answers a question on the calling thread; none once the board is closed.
-    pub fn answer(&self, question: Question) -> Option<Answer> {
+    pub fn answer(self: &Arc<Self>, question: Question) -> Option<Answer> {
         Some(self.lease()?.answer(question))
     }
 }
@@ -248,14 +253,6 @@ impl State {
         Views::of_all(&shown.collect::<Option<Vec<Views>>>()?)
     }
 
-    /// One more reader of `epoch`. Gives the step of the graph that the oldest of them reads.
-    fn lease(&mut self, epoch: u64) -> u64 {
-        let graph = self.graph();
-        let (readers, graph) = self.leases.entry(epoch).or_insert((0, graph));
-        *readers += 1;
-        *graph
-    }
-
     /// The newest step of the graph that all workers know to have ended.
     fn graph(&self) -> u64 {
         self.workers.iter().map(|worker| worker.graph).min().unwrap_or(0)
@@ -271,21 +268,37 @@ impl State {
     }
 }
 
-impl Lease<'_> {
+impl Readers {
+    fn more(&mut self, of: u64) {
+        *self.0.entry(of).or_default() += 1;
+    }
+
+    fn less(&mut self, of: u64) {
+        let readers = self.0.entry(of).or_default();
+        *readers = readers.saturating_sub(1);
+        if *readers == 0 {
+            self.0.remove(&of);
+        }
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.0.keys().next().copied()
+    }
+}
+
+impl Lease {
     /// The epoch.
     pub fn as_of(&self) -> u64 {
-        self.as_of
+        self.pin.as_of
     }
 
-    /// See [`Board::next`].
-    pub(crate) fn next(&self) -> &[u64] {
-        &self.next
-    }
-
-    /// The rules of the graph, if its rows are exact as-of this epoch: nothing has come since its newest step.
-    pub(crate) fn row_rules(&self) -> Option<RowRules> {
-        let is_current = self.board.state.lock().is_current(self.views.graph, self.as_of);
-        Some(self.board.settings.neighbours.of_rows()).filter(|_| is_current)
+    /// The epoch, the offsets it leads to, and the views; with the graph and its rules if its rows are exact as-of this
+    /// epoch: nothing has come since its newest step. Else it is let go.
+    pub(crate) fn take_apart(self) -> (Pin, Vec<u64>, Views, Option<(RowRules, GraphLease)>) {
+        let Lease { pin, graph, next, views } = self;
+        let is_current = pin.board.state.lock().is_current(graph.step, pin.as_of);
+        let rules = pin.board.settings.neighbours.of_rows();
+        (pin, next, views, is_current.then_some((rules, graph)))
     }
 
     /// The views of all workers.
@@ -295,22 +308,16 @@ impl Lease<'_> {
 
     /// Answers a question as-of this epoch, on the calling thread.
     pub fn answer(&self, question: Question) -> Answer {
-        let start = Start { peers: 1, home: 0, settings: self.board.settings };
-        let here = Here { start, views: &self.views, epoch: self.as_of };
+        let start = Start { peers: 1, home: 0, settings: self.pin.board.settings };
+        let here = Here { start, views: &self.views, epoch: self.as_of() };
         let mut plan = plan(question);
         let mut asks = plan.start(&start);
         loop {
-            let found = asks.iter().map(|(_, read)| read.run(&self.views, self.as_of)).collect();
+            let found = asks.iter().map(|(_, read)| read.run(&self.views, self.as_of())).collect();
             match plan.next(found, &here) {
                 Next::Ask(more) => asks = more,
-                Next::Done(body) => return Answer { as_of: self.as_of, next: self.next.clone(), body },
+                Next::Done(body) => return Answer { as_of: self.as_of(), next: self.next.clone(), body },
             }
         }
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        self.board.release(self.as_of);
     }
 }

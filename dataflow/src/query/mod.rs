@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::TrackCard;
 pub use crate::views::trending::Growth;
-pub use board::{Board, Foreseen, Lease, Pin, RowsRead};
+pub use board::{Board, Foreseen, GraphLease, Lease, Pin};
 pub use pair::Both;
 pub use plan::Desk;
 pub(crate) use read::{LOCKED, counted};

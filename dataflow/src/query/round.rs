@@ -64,6 +64,7 @@ impl Hub {
         (self.live.graph, self.views.graph) = (epoch, epoch);
         let since = self.board.step(self.index, epoch, changed, tell);
         self.live.books.rows.write().forget_before(since);
+        self.live.books.cards.write().forget_steps_before(since);
     }
 
     /// Shows what is complete through `epoch` to readers outside the dataflow: see [`Board::show`].

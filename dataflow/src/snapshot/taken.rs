@@ -9,45 +9,50 @@ use crate::catalogue::TrackRecord;
 use crate::day::Day;
 use crate::ids::{PlaylistId, TrackId};
 use crate::neighbours::Row;
-use crate::query::Lease;
+use crate::query::{GraphLease, Lease, Pin};
 use crate::settings::RowRules;
-use crate::views::Books;
 use crate::views::book::Changes;
 use crate::views::parts::PARTS;
+use crate::views::{Books, Views};
 
 /// The state as-of one epoch, readable as long as this lives. No lock is held for longer than it takes to
 /// copy one value, or a part of the keys.
 ///
 /// It marks the books: the next one can tell what has changed since. If it is dropped before it is
 /// [`kept`](Snapshot::keep), the next one tells that and what this one told.
-pub struct Snapshot<'a> {
-    lease: Lease<'a>,
+pub struct Snapshot {
+    pin: Pin,
+    next: Vec<u64>,
+    views: Views,
+    /// If its rows are part of this.
+    graph: Option<(RowRules, GraphLease)>,
     /// By worker.
     changes: Vec<(Changes<PlaylistId>, Changes<TrackId>)>,
     whole: bool,
 }
 
-impl<'a> Snapshot<'a> {
+impl Snapshot {
     /// Of what the lease is on. With `whole`, or if too much has changed since the last one, all of it; else
     /// the changes.
-    pub(crate) fn new(lease: Lease<'a>, whole: bool) -> Self {
-        let epoch = lease.as_of();
+    pub(crate) fn new(lease: Lease, whole: bool) -> Self {
+        let (pin, next, views, graph) = lease.take_apart();
+        let epoch = pin.as_of();
         let mark = |books: &Books| (books.playlists.write().mark(epoch), books.cards.write().mark(epoch));
-        let changes: Vec<_> = lease.views().books.iter().map(mark).collect();
+        let changes: Vec<_> = views.books.iter().map(mark).collect();
         let unknown = changes.iter().any(|(playlists, tracks)| {
             matches!(playlists, Changes::Unknown) || matches!(tracks, Changes::Unknown)
         });
-        Snapshot { lease, changes, whole: whole || unknown }
+        Snapshot { pin, next, views, graph, changes, whole: whole || unknown }
     }
 
     /// The epoch.
     pub fn as_of(&self) -> u64 {
-        self.lease.as_of()
+        self.pin.as_of()
     }
 
     /// By partition of the log, the offset of the first event that is not in it.
     pub fn next(&self) -> &[u64] {
-        self.lease.next()
+        &self.next
     }
 
     /// Whether it is all of the state, not only what has changed since the last one.
@@ -58,7 +63,7 @@ impl<'a> Snapshot<'a> {
     /// Sums over all playlists.
     pub fn totals(&self) -> Totals {
         let mut all = Totals::default();
-        for books in &*self.lease.views().books {
+        for books in &*self.views.books {
             all.add(&books.totals.read().get(&(), self.as_of()).copied().unwrap_or_default());
         }
         all
@@ -73,7 +78,7 @@ impl<'a> Snapshot<'a> {
         &self,
         mut each: impl FnMut(PlaylistId, Option<&Playlist>, &[TrackId], &[Day]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (views, epoch) = (self.lease.views(), self.as_of());
+        let (views, epoch) = (&self.views, self.as_of());
         let ids = self.ids(
             |books, part| books.playlists.read().keys(part).copied().collect(),
             |books| books.playlists.read().changed_since(epoch).copied().collect(),
@@ -109,7 +114,7 @@ impl<'a> Snapshot<'a> {
             |(_, tracks)| tracks,
         );
         for id in ids {
-            let track = self.lease.views().owner(id).cards.read().record(id, epoch);
+            let track = self.views.owner(id).cards.read().record(id, epoch);
             if track.is_some() || !self.whole {
                 each(id, track.as_ref())?;
             }
@@ -119,7 +124,7 @@ impl<'a> Snapshot<'a> {
 
     /// The rules of the graph, if its rows are part of it: they are if nothing has come since its newest step.
     pub fn row_rules(&self) -> Option<RowRules> {
-        self.lease.row_rules()
+        self.graph.as_ref().map(|(rules, _)| *rules)
     }
 
     /// Hands every row of the graph to `each`, by id; none if they are not part of it.
@@ -127,8 +132,9 @@ impl<'a> Snapshot<'a> {
     /// # Errors
     /// That of `each`, which ends it.
     pub fn rows<E>(&self, mut each: impl FnMut(TrackId, &Row) -> Result<(), E>) -> Result<(), E> {
-        let rows = if self.row_rules().is_some() { self.lease.rows() } else { Vec::new() };
-        rows.iter().try_for_each(|(track, row)| each(*track, row))
+        let Some((_, graph)) = &self.graph else { return Ok(()) };
+        let mut rows = graph.tracks().into_iter().filter_map(|track| Some((track, graph.row(track)?)));
+        rows.try_for_each(|(track, row)| each(track, &row))
     }
 
     /// It is stored: the next one need only tell what has changed since.
@@ -146,7 +152,7 @@ impl<'a> Snapshot<'a> {
     ) -> Vec<K> {
         let mut ids = Vec::new();
         if self.whole {
-            for books in &*self.lease.views().books {
+            for books in &*self.views.books {
                 (0..PARTS).for_each(|number| ids.extend(part(books, number)));
                 ids.extend(since(books));
             }
@@ -163,9 +169,9 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-impl Drop for Snapshot<'_> {
+impl Drop for Snapshot {
     fn drop(&mut self) {
-        let books = self.lease.views().books.iter();
+        let books = self.views.books.iter();
         for (books, (playlists, tracks)) in books.zip(self.changes.drain(..)) {
             books.playlists.write().unmark(playlists);
             books.cards.write().unmark(tracks);

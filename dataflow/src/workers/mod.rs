@@ -15,9 +15,8 @@ use timely::communication::WorkerGuards;
 
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
-use crate::ids::TrackId;
 use crate::neighbours::{GraphStep, Stats};
-use crate::query::{Answer, Board, Lease, Pin, Question, RowsRead};
+use crate::query::{Answer, Board, GraphLease, Lease, Pin, Question};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
 use crate::views::batch::merge_when_idle;
@@ -267,25 +266,19 @@ impl Engine {
 
     /// The present, to be read on the calling thread; waits for the first epoch. None once the engine has stopped.
     /// As long as it lives, nothing that it can read is forgotten.
-    pub fn lease(&self) -> Option<Lease<'_>> {
+    pub fn lease(&self) -> Option<Lease> {
         self.board.lease()
+    }
+
+    /// The graph as-of its newest step, to be read on the calling thread. None once the engine has stopped. As long as
+    /// it lives, nothing that it can read is forgotten, and nothing else is held back.
+    pub fn graph_lease(&self) -> Option<GraphLease> {
+        self.lease().map(Lease::into_graph)
     }
 
     /// What the graph has done, and the epoch as-of which its rows are exact; 0 before the first step.
     pub fn graph(&self) -> (Arc<Stats>, u64) {
         (Arc::clone(&self.board.graph), self.board.graph_epoch())
-    }
-
-    /// Rows of the graph as-of its newest step, read on the calling thread: those of these tracks, with the URIs of
-    /// the tracks and of the first `limit` neighbours of each. None once the engine has stopped.
-    pub fn rows(&self, tracks: &[TrackId], limit: usize) -> Option<RowsRead> {
-        self.board.rows(tracks, limit)
-    }
-
-    /// All tracks that have a row as-of the newest step, those that most playlists hold first, ties by id. None once
-    /// the engine has stopped.
-    pub fn with_rows(&self) -> Option<Vec<TrackId>> {
-        self.board.with_rows()
     }
 
     /// Whether nothing has come since the newest step of the graph, so that a [`snapshot`](Self::snapshot) has its
@@ -296,7 +289,7 @@ impl Engine {
 
     /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the
     /// last one that was [kept](Snapshot::keep). None once the engine has stopped.
-    pub fn snapshot(&self, whole: bool) -> Option<Snapshot<'_>> {
+    pub fn snapshot(&self, whole: bool) -> Option<Snapshot> {
         Some(Snapshot::new(self.board.lease()?, whole))
     }
 

@@ -11,8 +11,8 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
-use segue_dataflow::neighbours::{GraphStep, Row};
-use segue_dataflow::query::{Answer, Board, Body, NeighboursAnswer, Query, Question, RowsRead};
+use segue_dataflow::neighbours::{Changed, GraphStep, Row};
+use segue_dataflow::query::{Answer, Board, Body, GraphLease, Lease, NeighboursAnswer, Query, Question};
 use segue_dataflow::sample;
 use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::GraphRows;
@@ -161,8 +161,8 @@ struct Told {
     steps: Vec<GraphStep>,
     /// By epoch, whose neighbours were asked for.
     answers: Vec<(TrackId, Answer)>,
-    /// All rows, by the epochs that they were read as-of.
-    copies: BTreeMap<u64, RowsRead>,
+    /// By the step that they were read as-of.
+    copies: BTreeMap<u64, Copied>,
 }
 
 fn neighbours_of(track: TrackId) -> Question {
@@ -170,27 +170,53 @@ fn neighbours_of(track: TrackId) -> Question {
 }
 
 /// Reads from the board until it is closed.
-fn read(board: &Board) -> Vec<(TrackId, Answer)> {
+fn read(board: &Arc<Board>) -> Vec<(TrackId, Answer)> {
     let tracks = (0..WORLD.tracks).map(|n| TrackId::of(&track(n))).cycle();
     tracks.map_while(|track| Some((track, board.answer(neighbours_of(track))?))).collect()
 }
 
-/// Copies all rows until the board is closed; of each step that lasts for so long, one copy is kept.
-fn copy(board: &Board) -> BTreeMap<u64, RowsRead> {
-    let mut copies = BTreeMap::new();
-    let mut look = || {
-        let before = board.rows(&[], LIMIT)?.epoch;
-        let copy = board.rows(&board.with_rows()?, LIMIT)?;
-        if copy.epoch == before {
-            copies.insert(before, copy);
+/// The graph as it was read.
+struct Copied {
+    rows: Vec<(TrackId, Shown)>,
+    /// The step before that was read, and what has changed since.
+    since: u64,
+    changed: Vec<(TrackId, Option<Shown>, Option<Shown>)>,
+}
+
+type Shown = twin::Row;
+
+/// Copies all rows as-of one step after the other until the board is closed, each while the one before is held.
+fn copy(board: &Arc<Board>) -> BTreeMap<u64, Copied> {
+    let (mut copies, mut held) = (BTreeMap::new(), None::<GraphLease>);
+    while let Some(lease) = board.lease().map(Lease::into_graph) {
+        let before = held.replace(lease);
+        let (Some(lease), Some(before)) = (&held, before) else { continue };
+        // Others go on meanwhile.
+        std::thread::yield_now();
+        let named = |lease: &GraphLease, track| {
+            let uri =
+                lease.uri(track).unwrap_or_else(|| panic!("{track:?} has no name at step {}", lease.step()));
+            assert_eq!(TrackId::of(&uri), track);
+        };
+        let look = |lease: &GraphLease, track, row: &Row| {
+            row.neighbours().map(|(other, _)| other).chain([track]).for_each(|track| named(lease, track));
+            shown(row)
+        };
+        let change = lease.since(&before).into_iter().map(|Changed { track, old, new }| {
+            let old = old.map(|row| look(&before, track, &row));
+            (track, old, new.map(|row| look(lease, track, &row)))
+        });
+        let changed = change.collect();
+        let row = |track| (track, look(lease, track, &lease.row(track).expect("it has a row")));
+        let rows = lease.tracks().into_iter().map(row).collect();
+        if before.step() < lease.step() {
+            copies.insert(lease.step(), Copied { rows, since: before.step(), changed });
         }
-        Some(())
-    };
-    while look().is_some() {}
+    }
     copies
 }
 
-fn shown(row: &Row) -> (u32, Vec<(TrackId, u32)>) {
+fn shown(row: &Row) -> Shown {
     (row.sampled(), row.neighbours().collect())
 }
 
@@ -254,16 +280,21 @@ impl Twins<'_> {
             }
         }
         assert!(answers.next().is_none(), "{}", self.at);
+        let none = Rows::new();
         for (epoch, copy) in &told.copies {
-            let rows: Vec<_> =
-                copy.rows.iter().map(|(track, row)| (*track, row.as_deref().map(shown))).collect();
-            let expected = after.get(epoch).into_iter().flatten();
-            let mut expected: Vec<_> = expected.map(|(track, row)| (*track, Some(row.clone()))).collect();
-            let mut sorted = rows.clone();
-            expected.sort_unstable();
-            sorted.sort_unstable();
-            assert_eq!(sorted, expected, "{}, copy of step {epoch}", self.at);
-            assert!(copy.uris.iter().all(|(track, uri)| TrackId::of(uri) == *track), "{}", self.at);
+            let at = format!("{}, copy of step {epoch}", self.at);
+            let (now, before) = (&after[epoch], after.get(&copy.since).unwrap_or(&none));
+            assert!(copy.rows.iter().map(|(track, row)| (track, row)).eq(now), "{at}");
+            for (track, old, new) in &copy.changed {
+                assert_eq!(
+                    (old.as_ref(), new.as_ref()),
+                    (before.get(track), now.get(track)),
+                    "{at}: {track:?}"
+                );
+            }
+            let differs = |track: &&TrackId| before.get(track) != now.get(track);
+            let told = |track: &TrackId| copy.changed.iter().any(|(changed, ..)| changed == track);
+            assert!(before.keys().chain(now.keys()).filter(differs).all(told), "{at}, since {}", copy.since);
         }
         see(&mut seen, "neighbours", self.plain(entries, &after));
         see(&mut seen, "answered from rows", from_rows);

@@ -186,7 +186,7 @@ pub struct Answered {
 }
 
 /// Reads from the board until it is closed, as fast as it can.
-fn read(board: &Board, questions: &[Question]) -> Vec<(Question, Answer)> {
+fn read(board: &Arc<Board>, questions: &[Question]) -> Vec<(Question, Answer)> {
     let mut read = Vec::new();
     for question in questions.iter().cycle() {
         match board.answer(question.clone()) {

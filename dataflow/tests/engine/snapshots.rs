@@ -37,7 +37,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn add(&mut self, snapshot: &Snapshot<'_>) {
+    fn add(&mut self, snapshot: &Snapshot) {
         if snapshot.is_whole() {
             *self = Kept::default();
         }

@@ -27,7 +27,7 @@ struct Place {
 
 impl Charts {
     /// As they are; trending is over so many days.
-    pub fn read(lease: &Lease<'_>, days: u16) -> Self {
+    pub fn read(lease: &Lease, days: u16) -> Self {
         let mut charts = Vec::new();
         if let Body::Popular(chart) = lease.answer(Question::Popular { limit: LENGTH }).body {
             charts.push(Chart::new("popular", show::chart(&chart).into_iter().map(|place| json!(place))));

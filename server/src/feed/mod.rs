@@ -1,26 +1,25 @@
 //! The change feed: rows of the graph and places in charts as they change, for readers who each go their own pace.
 //!
-//! The engine's observer only hands over each step ([`Feed::step`]). A thread of its own ([`writer`]) makes events of
-//! it, once for all readers, in [`ring`]; [`rows`] and [`charts`] say what is in them. Each reader ([`reader`]) is a
-//! task that takes what it wants from there, after the whole graph if it asked for it ([`whole`]). What a reader
-//! cannot be told any more is never passed over: it is told that, and let go.
+//! A thread of its own ([`writer`]) looks at the graph whenever the engine says that a step has ended, and at the charts
+//! now and then, and makes events of what has changed, once for all readers, in [`ring`]; [`rows`] and [`charts`] say
+//! what is in them. Each reader ([`reader`]) is a task that takes what it wants from there, after the whole graph if it
+//! asked for it ([`copy`]). What a reader cannot be told any more is never passed over: it is told that, and let go.
 
 mod charts;
+mod copy;
 mod reader;
 mod ring;
 mod rows;
-mod whole;
 mod writer;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use segue_dataflow::ids::TrackId;
-use segue_dataflow::neighbours::GraphStep;
+use segue_dataflow::query::GraphLease;
 use segue_dataflow::workers::Engine;
 use tokio::sync::watch;
 
@@ -28,28 +27,19 @@ use crate::config::{Changes, Config};
 use crate::http::charts::days;
 use crate::metrics;
 use charts::Charts;
+use copy::Copy;
 pub use reader::{Filter, Reader};
 pub use ring::Kind;
-use ring::Ring;
+use ring::{Draft, Marks, Ring};
 use writer::Writer;
-
-/// Steps that wait for the thread at the most: far more than come while it makes events of a whole graph.
-const STEPS_MAX: usize = 1_024;
-
-/// What the thread is told.
-enum Said {
-    /// A step has ended.
-    Step(GraphStep),
-    /// There is something to look at.
-    Look,
-}
 
 /// The feed.
 pub struct Feed {
     shared: Arc<Shared>,
-    said: SyncSender<Said>,
+    /// Wakes the thread: that it has something to look at is said once.
+    wake: SyncSender<()>,
     /// Taken when it starts.
-    waiting: Mutex<Option<Receiver<Said>>>,
+    woken: Mutex<Option<Receiver<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -59,26 +49,45 @@ struct Shared {
     /// What ids begin with, so that those of another run are not taken for this one's.
     instance: String,
     state: Mutex<State>,
-    /// Something was not handed to the thread, or cannot be told.
-    lost: AtomicBool,
     /// Changes with the state, and is true once the feed is closed.
     news: watch::Sender<bool>,
 }
 
 struct State {
     ring: Ring,
-    /// Whether events are made; nobody reads before.
-    active: bool,
+    /// None while no events are made: nobody reads.
+    settled: Option<Arc<Settled>>,
     readers: usize,
     /// When the last reader left.
     left: Option<Instant>,
-    /// As of the newest event.
+}
+
+/// Where everything is told, and what there is.
+#[derive(Clone)]
+struct Settled {
+    /// In the buffer.
+    position: u64,
+    marks: Marks,
+    /// None if there is none.
+    graph: Option<Arc<GraphLease>>,
     charts: Arc<Charts>,
-    /// Tracks whose row was told without some that were not there, with the step that it was of: it is told again after
-    /// a later one.
-    retry: FxHashMap<TrackId, u64>,
-    /// Counts when a reader begins to be told all rows, and when it has been.
-    copies: u64,
+}
+
+/// The id of an event.
+#[derive(Clone, Copy)]
+struct Id<'a> {
+    instance: &'a str,
+    /// Who has it goes on from here.
+    position: u64,
+    /// And has rows through this track only; none: all.
+    copied: Option<TrackId>,
+}
+
+impl fmt::Display for Id<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}-{}", self.instance, self.position)?;
+        self.copied.map_or(Ok(()), |track| write!(to, "-{:x}", track.0))
+    }
 }
 
 /// Why nobody can read.
@@ -105,63 +114,48 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Feed {
-    /// With its queue, which waits for [`start`](Self::start).
+    /// It waits for [`start`](Self::start).
     pub fn new(settings: Changes) -> Arc<Self> {
-        let (said, waiting) = sync_channel(STEPS_MAX);
-        let state = State {
-            ring: Ring::new(settings.buffer_events, settings.buffer_bytes),
-            active: false,
-            readers: 0,
-            left: None,
-            charts: Arc::default(),
-            retry: FxHashMap::default(),
-            copies: 0,
-        };
+        let (wake, woken) = sync_channel(1);
+        let ring = Ring::new(settings.buffer_events, settings.buffer_bytes);
+        let state = Mutex::new(State { ring, settled: None, readers: 0, left: None });
         let instance = format!("{:x}", uuid::Uuid::now_v7().as_u64_pair().1);
-        let (state, lost, news) = (Mutex::new(state), AtomicBool::new(false), watch::Sender::new(false));
-        let shared = Arc::new(Shared { settings, instance, state, lost, news });
-        Arc::new(Feed { shared, said, waiting: Mutex::new(Some(waiting)), thread: Mutex::new(None) })
+        let shared = Arc::new(Shared { settings, instance, state, news: watch::Sender::new(false) });
+        Arc::new(Feed { shared, wake, woken: Mutex::new(Some(woken)), thread: Mutex::new(None) })
     }
 
-    /// Starts the thread, which looks things up in the engine that hands over the steps.
+    /// Starts the thread, which looks at this engine.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub fn start(&self, engine: &Arc<Engine>, config: &Config) -> std::io::Result<()> {
-        let Some(said) = lock(&self.waiting).take() else { return Ok(()) };
+        let Some(woken) = lock(&self.woken).take() else { return Ok(()) };
         let (has_graph, days) = (config.neighbours.keep > 0, days(config));
         let writer = Writer::new(Arc::clone(&self.shared), Arc::clone(engine), has_graph, days);
-        let thread = Builder::new().name("changes".to_owned()).spawn(move || writer.run(&said))?;
+        let thread = Builder::new().name("changes".to_owned()).spawn(move || writer.run(&woken))?;
         *lock(&self.thread) = Some(thread);
         Ok(())
     }
 
-    /// To be told of each step of the graph. Never waits.
-    pub fn step(&self, step: GraphStep) {
-        if self.said.try_send(Said::Step(step)).is_err() {
-            self.shared.lose();
-        }
+    /// There is something to look at, such as a step of the graph. Never waits.
+    pub fn wake(&self) {
+        // If it is full, the thread has yet to look.
+        let _ = self.wake.try_send(());
     }
 
     /// Lets a reader in: after the event with this id, or from now on; with `whole`, after all that is there.
     ///
     /// # Errors
     /// Why not.
-    pub fn read(
-        &self,
-        engine: &Arc<Engine>,
-        filter: Filter,
-        last: Option<&str>,
-        whole: bool,
-    ) -> Result<Reader, Refused> {
+    pub fn read(&self, filter: Filter, last: Option<&str>, whole: bool) -> Result<Reader, Refused> {
         let position = last.map(|id| self.shared.position(id)).transpose()?;
         if self.shared.is_closed() {
             return Err(Refused::Stopping);
         }
         let most = self.shared.settings.readers;
         self.shared.state(|state| {
-            if let (Some(position), Some(id)) = (position, last)
-                && (!state.active || state.ring.at(position).is_err())
+            if let (Some((position, _)), Some(id)) = (position, last)
+                && (state.settled.is_none() || state.ring.at(position).is_err())
             {
                 return Err(Refused::Gone(id.to_owned()));
             }
@@ -172,16 +166,19 @@ impl Feed {
             metrics::changes_readers(state.readers);
             Ok(())
         })?;
-        let reader = Reader::new(Arc::clone(&self.shared), Arc::clone(engine), filter, position, whole);
-        // A queue that is full is looked at as well.
-        let _ = self.said.try_send(Said::Look);
+        let copy = match position {
+            Some((_, copied)) => copied.map(Copy::after),
+            None => whole.then(Copy::default),
+        };
+        let reader = Reader::new(Arc::clone(&self.shared), filter, position.map(|(at, _)| at), copy);
+        self.wake();
         Ok(reader)
     }
 
     /// Lets all readers go, and nobody in any more.
     pub fn close(&self) {
         self.shared.news.send_replace(true);
-        let _ = self.said.try_send(Said::Look);
+        self.wake();
     }
 
     /// Waits for the thread, once the engine has stopped.
@@ -201,32 +198,19 @@ impl Shared {
         *self.news.borrow()
     }
 
-    /// Says that the state has changed.
-    fn tell(&self) {
-        self.news.send_modify(|_| {});
-    }
-
-    /// Something is missing from here on.
-    fn lose(&self) {
-        self.lost.store(true, Ordering::SeqCst);
-    }
-
-    fn has_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
-    }
-
-    fn take_lost(&self) -> bool {
-        self.lost.swap(false, Ordering::SeqCst)
-    }
-
-    /// The position that an id stands for; none at all if it is of another run.
-    fn position(&self, id: &str) -> Result<u64, Refused> {
+    /// The position that an id stands for, and the track; none at all if it is of another run.
+    fn position(&self, id: &str) -> Result<(u64, Option<TrackId>), Refused> {
         let malformed = || Refused::Malformed(id.chars().take(80).collect());
-        let (instance, number) = id.split_once('-').ok_or_else(malformed)?;
-        let hex = |text: &str| (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let digits = number.bytes().all(|b| b.is_ascii_digit());
-        let number = number.parse().ok().filter(|_| digits && hex(instance)).ok_or_else(malformed)?;
-        if instance == self.instance { Ok(number) } else { Err(Refused::Gone(id.to_owned())) }
+        let hex = |text: &str| {
+            let is_hex = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+            if is_hex { u64::from_str_radix(text, 16).ok() } else { None }
+        };
+        let mut parts = id.splitn(3, '-');
+        let instance = parts.next().filter(|text| hex(text).is_some()).ok_or_else(malformed)?;
+        let number = parts.next().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let position = number.and_then(|text| text.parse().ok()).ok_or_else(malformed)?;
+        let copied = parts.next().map(|text| hex(text).map(TrackId).ok_or_else(malformed)).transpose()?;
+        if instance == self.instance { Ok((position, copied)) } else { Err(Refused::Gone(id.to_owned())) }
     }
 }
 
@@ -236,66 +220,43 @@ impl State {
         self.readers > 0 || self.left.is_some_and(|left| left.elapsed() < idle)
     }
 
-    /// The rows of these tracks are to be told again after this step.
-    fn retry(&mut self, tracks: impl IntoIterator<Item = TrackId>, step: u64) {
-        for track in tracks {
-            let last = self.retry.entry(track).or_default();
-            *last = step.max(*last);
-        }
+    /// Takes events in, and with the last of a step where that leads to. Gives the bytes that are kept, and what was
+    /// settled before.
+    fn push(&mut self, draft: Draft, settled: Option<Settled>) -> (usize, Option<Arc<Settled>>) {
+        self.ring.push(draft, settled.as_ref().map(|settled| settled.marks));
+        let position = self.ring.next();
+        let settled = settled.map(|settled| Arc::new(Settled { position, ..settled }));
+        let before = if settled.is_some() { std::mem::replace(&mut self.settled, settled) } else { None };
+        (self.ring.bytes(), before)
     }
 
-    /// Takes the tracks whose row is to be told again after this step.
-    fn again(&mut self, step: u64) -> FxHashSet<TrackId> {
-        let due = self.retry.iter().filter(|(_, of)| **of < step).map(|(track, _)| *track).collect();
-        self.retry.retain(|_, of| *of >= step);
-        due
+    /// No more events are made. Gives what was settled.
+    fn rest(&mut self) -> Option<Arc<Settled>> {
+        let settled = self.settled.take()?;
+        self.ring.clear();
+        Some(settled)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Service;
 
-    /// The next text that has this in it.
-    async fn until(events: &mut tokio::sync::mpsc::Receiver<bytes::Bytes>, what: &str) -> String {
-        let next = async {
-            loop {
-                let text = events.recv().await.expect("it is not the end");
-                let text = String::from_utf8(text.to_vec()).expect("UTF-8");
-                if text.contains(what) {
-                    return text;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), next).await.expect("it comes")
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_cannot_be_told_lets_all_readers_go_and_in_again() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut config = Config::default();
-        config.server.data_dir = folder.path().to_owned();
-        let service = tokio::task::spawn_blocking(move || Service::start(config));
-        let service = service.await.expect("no panic").expect("it starts");
-        let read = |last: Option<&str>| service.feed.read(&service.engine, Filter::default(), last, true);
-        let mut events = read(None).expect("it is let in").start();
-        let progress = until(&mut events, "event: progress").await;
-        let id = progress.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id");
-        let mut again = read(Some(id)).expect("it is kept").start();
-
-        service.feed.shared.lose();
-        service.feed.said.try_send(Said::Look).expect("there is room");
-        for events in [&mut events, &mut again] {
-            assert!(until(events, "event: dropped").await.contains("\"code\":\"gap\""));
-            assert_eq!(events.recv().await, None);
+    #[test]
+    fn an_id_says_where_to_go_on() {
+        let feed = Feed::new(Config::default().changes);
+        let instance = &*feed.shared.instance;
+        for copied in [None, Some(TrackId(0)), Some(TrackId(u64::MAX))] {
+            let id = Id { instance, position: 7, copied }.to_string();
+            assert_eq!(feed.shared.position(&id), Ok((7, copied)), "{id}");
+            assert_eq!(feed.read(Filter::default(), Some(&id), false).err(), Some(Refused::Gone(id)));
         }
-        assert_eq!(read(Some(id)).err(), Some(Refused::Gone(id.to_owned())));
-        until(&mut read(None).expect("it is let in").start(), "event: progress").await;
-
-        service.feed.close();
-        assert_eq!(read(None).err(), Some(Refused::Stopping));
-        let stopped = tokio::task::spawn_blocking(move || service.stop()).await.expect("no panic");
-        stopped.expect("no worker panics");
+        for rest in ["", "-", "-x", "-+7", "-7-", "-7-+7", "-7-x", "-7-7-7", "-7-11112222333344445"] {
+            let id = format!("{instance}{rest}");
+            assert_eq!(feed.shared.position(&id), Err(Refused::Malformed(id)));
+        }
+        assert_eq!(feed.shared.position("0-7"), Err(Refused::Gone("0-7".to_owned())));
+        feed.close();
+        assert_eq!(feed.read(Filter::default(), None, true).err(), Some(Refused::Stopping));
     }
 }

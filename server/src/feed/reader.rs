@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use segue_dataflow::ids::TrackId;
-use segue_dataflow::workers::Engine;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
+use super::copy::{Copy, Text};
 use super::ring::{Chunk, Kind, Marks, Part};
-use super::{Shared, whole};
+use super::{Id, Settled, Shared};
 use crate::http::show::AsOf;
 use crate::metrics;
 
@@ -43,35 +43,28 @@ impl Filter {
 
 /// One reader. Dropped, it has left.
 pub struct Reader {
-    pub(super) shared: Arc<Shared>,
-    pub(super) engine: Arc<Engine>,
-    pub(super) filter: Filter,
-    /// Where it goes on; none: from now on.
+    shared: Arc<Shared>,
+    filter: Filter,
+    /// Where it goes on; none: where everything is told that there is.
     position: Option<u64>,
-    whole: bool,
-    /// It has rows as-of this step.
-    pub(super) step: u64,
-    /// It has the charts as of this position.
-    pub(super) charts: u64,
+    /// It has not been told all that is there; none if it has, or need not be.
+    copy: Option<Copy>,
     told: Option<Marks>,
 }
 
 /// What comes next for a reader.
 enum Next {
     Chunk(Arc<Chunk>),
-    /// Nothing, and so far it has everything.
-    Marks(Marks),
+    /// It is where everything is told.
+    Settled(Arc<Settled>),
     Nothing,
-    End(End),
 }
 
 /// Why a reader is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+enum End {
     /// It did not keep up.
     Behind,
-    /// The feed did not keep up.
-    Gap,
     /// The server is stopping.
     Stopping,
     /// It has left.
@@ -82,7 +75,6 @@ impl End {
     fn code(self) -> &'static str {
         match self {
             End::Behind => "too_slow",
-            End::Gap => "gap",
             End::Stopping => "stopping",
             End::Left => "left",
         }
@@ -94,7 +86,6 @@ impl End {
                 "what comes next is not kept any more, as it was not read in time; begin anew with from=start, ask for \
                  less with track or kind, or have changes.buffer_bytes raised"
             }
-            End::Gap => "more has changed at once than could be followed; begin anew with from=start",
             End::Stopping => "the server is stopping; begin anew with from=start once it is back",
             End::Left => "",
         }
@@ -104,14 +95,11 @@ impl End {
 impl Reader {
     pub(super) fn new(
         shared: Arc<Shared>,
-        engine: Arc<Engine>,
         filter: Filter,
         position: Option<u64>,
-        whole: bool,
+        copy: Option<Copy>,
     ) -> Self {
-        // Who goes on has what is there.
-        let whole = whole && position.is_none();
-        Reader { shared, engine, filter, position, whole, step: 0, charts: 0, told: None }
+        Reader { shared, filter, position, copy, told: None }
     }
 
     /// Begins to read; what comes of it is the text of server-sent events.
@@ -144,89 +132,116 @@ impl Reader {
         news: &mut watch::Receiver<bool>,
     ) -> Result<std::convert::Infallible, End> {
         let heartbeat = Duration::from_millis(self.shared.settings.heartbeat_ms);
-        while !self.shared.state(|state| state.active) {
-            self.wait(self.begin(), to, news, heartbeat).await?;
-        }
-        let mut position = self.begin();
-        if self.whole {
-            whole::send(self, position, to, news).await?;
-        }
+        let mut text = Text::default();
         loop {
-            match self.next(position) {
-                Next::Chunk(chunk) => {
-                    let (text, events) =
-                        chunk.text(position, self.wants_all(&chunk), |part| self.wants(part, &chunk));
-                    position = chunk.end();
-                    self.hand(text, position, to, news).await?;
-                    metrics::changes_sent(events);
-                    if let Some(marks) = chunk.marks {
-                        self.mark(marks, position, to, news).await?;
+            match (self.next()?, self.copy.take()) {
+                (Next::Nothing, copy) => {
+                    self.copy = copy;
+                    self.wait(to, news, heartbeat).await?;
+                }
+                (Next::Chunk(chunk), Some(mut copy)) => {
+                    let from = self.position.replace(chunk.end()).unwrap_or_default();
+                    copy.changes(&chunk, from, &self.filter, &self.shared.instance, &mut text);
+                    self.copy = Some(copy);
+                    if text.is_full() {
+                        self.hand_text(&mut text, to, news).await?;
                     }
                 }
-                Next::Marks(marks) => self.mark(marks, position, to, news).await?,
-                Next::Nothing => self.wait(position, to, news, heartbeat).await?,
-                Next::End(end) => return Err(end),
+                (Next::Settled(settled), Some(copy)) => {
+                    self.position = Some(settled.position);
+                    (self.copy, text) = self.rows(settled, copy, text).await?;
+                    self.hand_text(&mut text, to, news).await?;
+                }
+                (Next::Chunk(chunk), None) => {
+                    let from = self.position.replace(chunk.end()).unwrap_or_default();
+                    let wants = |part: &Part| self.filter.wants(part.kind, part.track);
+                    let (bytes, events) = chunk.text(from, self.filter.is_all(), wants);
+                    self.hand(bytes, to, news).await?;
+                    metrics::changes_sent(events);
+                    if let Some(marks) = chunk.marks {
+                        self.mark(marks, to, news).await?;
+                    }
+                }
+                (Next::Settled(settled), None) => {
+                    self.position = Some(settled.position);
+                    self.mark(settled.marks, to, news).await?;
+                }
             }
         }
     }
 
-    /// Where it goes on, or else the present. What is after that is part of what is not whole yet.
-    fn begin(&self) -> u64 {
-        self.position.unwrap_or_else(|| self.shared.state(|state| state.ring.settled().1))
+    /// Adds rows that it has not been told, as-of what is settled; gives the copy if there are more.
+    async fn rows(
+        &self,
+        settled: Arc<Settled>,
+        mut copy: Copy,
+        mut text: Text,
+    ) -> Result<(Option<Copy>, Text), End> {
+        let (filter, shared) = (self.filter.clone(), Arc::clone(&self.shared));
+        // It takes a while.
+        let adding = tokio::task::spawn_blocking(move || {
+            copy.rows(&settled, &filter, &shared.instance, &mut text);
+            (if copy.is_done() { None } else { Some(copy) }, text)
+        });
+        adding.await.map_err(|_| End::Stopping)
     }
 
-    fn next(&self, position: u64) -> Next {
-        self.shared.state(|state| match state.ring.at(position) {
-            Ok(Some(chunk)) => Next::Chunk(chunk),
-            Ok(None) => {
-                let (marks, settled) = state.ring.settled();
-                if settled == position && self.is_new(marks) { Next::Marks(marks) } else { Next::Nothing }
-            }
-            Err(_) if state.ring.has_gap(position) => Next::End(End::Gap),
-            Err(_) => Next::End(End::Behind),
+    fn next(&self) -> Result<Next, End> {
+        self.shared.state(|state| {
+            let Some(settled) = &state.settled else { return Ok(Next::Nothing) };
+            let here = || Next::Settled(Arc::clone(settled));
+            let Some(position) = self.position else { return Ok(here()) };
+            let chunk = state.ring.at(position).map_err(|_| End::Behind)?;
+            Ok(match &self.copy {
+                _ if position == settled.position && (self.copy.is_some() || self.is_new(settled.marks)) => {
+                    here()
+                }
+                // What is not whole yet could not be followed by rows.
+                Some(_) if position > settled.position => Next::Nothing,
+                _ => chunk.map_or(Next::Nothing, Next::Chunk),
+            })
         })
-    }
-
-    /// Whether all of a chunk is wanted.
-    fn wants_all(&self, chunk: &Chunk) -> bool {
-        self.filter.is_all() && chunk.step > self.step && chunk.first >= self.charts
-    }
-
-    fn wants(&self, part: &Part, chunk: &Chunk) -> bool {
-        let is_new = match part.kind {
-            Kind::Neighbours => chunk.step > self.step,
-            Kind::Chart => chunk.first >= self.charts,
-        };
-        is_new && self.filter.wants(part.kind, part.track)
     }
 
     /// Whether marks say more than those before.
     fn is_new(&self, marks: Marks) -> bool {
-        let has_begun = marks.as_of().is_some() && marks.graph.is_none_or(|graph| graph >= self.step);
-        has_begun && self.told.is_none_or(|told| marks.graph > told.graph || marks.charts > told.charts)
+        let more = |told: Marks| marks.graph > told.graph || marks.charts > told.charts;
+        marks.as_of().is_some() && self.told.is_none_or(more)
     }
 
     /// Tells how far it is.
     async fn mark(
         &mut self,
         marks: Marks,
-        position: u64,
         to: &mpsc::Sender<Bytes>,
         news: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
-        let Some(epoch) = marks.as_of().filter(|_| self.is_new(marks)) else { return Ok(()) };
+        let Some((epoch, position)) = marks.as_of().filter(|_| self.is_new(marks)).zip(self.position) else {
+            return Ok(());
+        };
         self.told = Some(marks);
         let epoch_of = |epoch: u64| json!({"epoch": epoch});
         let data = json!({"as_of": AsOf::new(epoch), "graph": marks.graph.map(epoch_of), "charts": epoch_of(marks.charts)});
-        let text = format!("id: {}-{position}\nevent: progress\ndata: {data}\n\n", self.shared.instance);
-        self.hand(text.into(), position, to, news).await
+        let id = Id { instance: &self.shared.instance, position, copied: None };
+        self.hand(format!("id: {id}\nevent: progress\ndata: {data}\n\n").into(), to, news).await
     }
 
-    /// Hands text over once there is room for it, unless the buffer leaves the position behind before.
-    pub(super) async fn hand(
+    async fn hand_text(
+        &self,
+        text: &mut Text,
+        to: &mpsc::Sender<Bytes>,
+        news: &mut watch::Receiver<bool>,
+    ) -> Result<(), End> {
+        let Text { bytes, events } = std::mem::take(text);
+        self.hand(bytes.into(), to, news).await?;
+        metrics::changes_sent(events);
+        Ok(())
+    }
+
+    /// Hands text over once there is room for it, unless the buffer leaves the reader behind before.
+    async fn hand(
         &self,
         text: Bytes,
-        position: u64,
         to: &mpsc::Sender<Bytes>,
         news: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
@@ -242,9 +257,7 @@ impl Reader {
                     if told.is_err() || self.shared.is_closed() {
                         return Err(End::Stopping);
                     }
-                    if let Next::End(end) = self.next(position) {
-                        return Err(end);
-                    }
+                    self.next()?;
                 }
             }
         }
@@ -253,7 +266,6 @@ impl Reader {
     /// Waits for news; says that it is there if there are none for long.
     async fn wait(
         &self,
-        position: u64,
         to: &mpsc::Sender<Bytes>,
         news: &mut watch::Receiver<bool>,
         heartbeat: Duration,
@@ -264,7 +276,7 @@ impl Reader {
         tokio::select! {
             () = to.closed() => Err(End::Left),
             told = news.changed() => told.map_err(|_| End::Stopping),
-            () = tokio::time::sleep(heartbeat) => self.hand(Bytes::from_static(b":\n\n"), position, to, news).await,
+            () = tokio::time::sleep(heartbeat) => self.hand(Bytes::from_static(b":\n\n"), to, news).await,
         }
     }
 }

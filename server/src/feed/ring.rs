@@ -10,6 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use segue_dataflow::ids::TrackId;
 
+use super::Id;
+
 /// A chunk is full at so many bytes: what one reader is handed at a time.
 pub const CHUNK_BYTES: usize = 256 << 10;
 
@@ -64,8 +66,6 @@ pub struct Part {
 pub struct Chunk {
     /// The number of its first event.
     pub first: u64,
-    /// The step of the graph that its rows are of.
-    pub step: u64,
     /// How far events are after it, if that is known there.
     pub marks: Option<Marks>,
     text: Bytes,
@@ -78,18 +78,33 @@ impl Chunk {
         self.first + self.parts.len() as u64
     }
 
+    /// How many of its events come before a position.
+    fn before(&self, position: u64) -> usize {
+        let before = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        before.min(self.parts.len())
+    }
+
+    /// Where the text of an event begins, by its number here.
+    fn start(&self, i: usize) -> usize {
+        i.checked_sub(1).map_or(0, |before| self.parts[before].end as usize)
+    }
+
+    /// The events from a position on, each with the position after it, and its text, the id first.
+    pub fn events(&self, from: u64) -> impl Iterator<Item = (u64, &Part, &[u8])> {
+        let all = (self.first + 1..).zip(&self.parts).enumerate().skip(self.before(from));
+        all.map(|(i, (after, part))| (after, part, &self.text[self.start(i)..part.end as usize]))
+    }
+
     /// From a position on, the text of the events that are `wanted`, and how many there are. It is not copied if
     /// all are.
     pub fn text(&self, from: u64, all: bool, wanted: impl Fn(&Part) -> bool) -> (Bytes, usize) {
-        let skipped = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let skipped = skipped.min(self.parts.len());
-        let start = |i: usize| i.checked_sub(1).map_or(0, |before| self.parts[before].end as usize);
         if all {
-            return (self.text.slice(start(skipped)..), self.parts.len() - skipped);
+            let before = self.before(from);
+            return (self.text.slice(self.start(before)..), self.parts.len() - before);
         }
         let (mut text, mut events) = (Vec::new(), 0);
-        for (i, part) in self.parts.iter().enumerate().skip(skipped).filter(|(_, part)| wanted(part)) {
-            text.extend_from_slice(&self.text[start(i)..part.end as usize]);
+        for (_, _, event) in self.events(from).filter(|(_, part, _)| wanted(part)) {
+            text.extend_from_slice(event);
             events += 1;
         }
         (text.into(), events)
@@ -99,7 +114,6 @@ impl Chunk {
 /// A chunk that is being written.
 pub struct Draft {
     first: u64,
-    step: u64,
     text: Vec<u8>,
     parts: Vec<Part>,
 }
@@ -107,9 +121,9 @@ pub struct Draft {
 impl Draft {
     /// Writes an event; `data` writes its JSON. `instance` is what its id begins with.
     pub fn event(&mut self, instance: &str, kind: Kind, track: TrackId, data: impl FnOnce(&mut Vec<u8>)) {
-        let id = self.first + self.parts.len() as u64 + 1;
+        let id = Id { instance, position: self.first + self.parts.len() as u64 + 1, copied: None };
         // Memory takes whatever is written.
-        let _ = write!(self.text, "id: {instance}-{id}\nevent: {}\ndata: ", kind.name());
+        let _ = write!(self.text, "id: {id}\nevent: {}\ndata: ", kind.name());
         data(&mut self.text);
         self.text.extend_from_slice(b"\n\n");
         self.parts.push(Part { track, kind, end: u32::try_from(self.text.len()).unwrap_or(u32::MAX) });
@@ -126,8 +140,8 @@ impl Draft {
     }
 
     fn done(self, marks: Option<Marks>) -> Chunk {
-        let Draft { first, step, text, parts } = self;
-        Chunk { first, step, marks, text: text.into(), parts }
+        let Draft { first, text, parts } = self;
+        Chunk { first, marks, text: text.into(), parts }
     }
 }
 
@@ -143,24 +157,17 @@ pub struct Ring {
     bytes: usize,
     events_max: usize,
     bytes_max: usize,
-    /// How far events are at the position [`settled`](Self::settled).
-    marks: Marks,
-    settled: u64,
-    /// Before this position something was never made into events.
-    gap: u64,
 }
 
 impl Ring {
     /// With so many events and bytes at the most. The newest chunk is kept, however large it is.
     pub fn new(events_max: usize, bytes_max: usize) -> Self {
-        let marks = Marks::default();
-        let chunks = VecDeque::new();
-        Ring { chunks, next: 0, events: 0, bytes: 0, events_max, bytes_max, marks, settled: 0, gap: 0 }
+        Ring { chunks: VecDeque::new(), next: 0, events: 0, bytes: 0, events_max, bytes_max }
     }
 
-    /// Begins a chunk, which is to be pushed before any other is begun. Its rows are of this step.
-    pub fn draft(&self, step: u64) -> Draft {
-        Draft { first: self.next, step, text: Vec::new(), parts: Vec::new() }
+    /// Begins a chunk, which is to be pushed before any other is begun.
+    pub fn draft(&self) -> Draft {
+        Draft { first: self.next, text: Vec::new(), parts: Vec::new() }
     }
 
     /// Takes a chunk in, and how far events are after it, if that is known. The oldest make room.
@@ -171,9 +178,6 @@ impl Ring {
             self.bytes += draft.text.len();
             self.chunks.push_back(Arc::new(draft.done(marks)));
         }
-        if let Some(marks) = marks {
-            (self.marks, self.settled) = (marks, self.next);
-        }
         while (self.events > self.events_max || self.bytes > self.bytes_max)
             && self.chunks.len() > 1
             && let Some(oldest) = self.chunks.pop_front()
@@ -183,27 +187,16 @@ impl Ring {
         }
     }
 
-    /// From here on something is missing: nobody can read across.
-    pub fn gap(&mut self) {
+    /// What happens from here on may not be made into events: nobody can read across.
+    pub fn clear(&mut self) {
         self.chunks.clear();
         (self.events, self.bytes) = (0, 0);
         self.next += 1;
-        (self.gap, self.settled) = (self.next, self.next);
     }
 
     /// The oldest position that can be read from.
     pub fn oldest(&self) -> u64 {
         self.chunks.front().map_or(self.next, |chunk| chunk.first)
-    }
-
-    /// Whether something between this position and the present was never made into events.
-    pub fn has_gap(&self, position: u64) -> bool {
-        position < self.gap
-    }
-
-    /// How far events are, and the position where they are. What came after it is part of what is not whole yet.
-    pub fn settled(&self) -> (Marks, u64) {
-        (self.marks, self.settled)
     }
 
     /// The chunk with the event that a position wants; none if that is still to come.
@@ -237,7 +230,7 @@ mod tests {
     use super::*;
 
     fn push(ring: &mut Ring, tracks: &[u64], marks: Option<Marks>) {
-        let mut draft = ring.draft(0);
+        let mut draft = ring.draft();
         for track in tracks {
             draft.event("i", Kind::Neighbours, TrackId(*track), |text| {
                 write!(text, "{track}").expect("memory takes it");
@@ -269,7 +262,7 @@ mod tests {
             let mut all: Vec<Option<u64>> = Vec::new();
             for _ in 0..200 {
                 if rng.random_bool(0.02) {
-                    ring.gap();
+                    ring.clear();
                     all.push(None);
                 }
                 let some: Vec<u64> =
@@ -293,7 +286,6 @@ mod tests {
                     }
                     if from < oldest || from > end {
                         assert_eq!((ring.at(from).err(), told.len()), (Some(Gone), 0));
-                        assert!(from > end || ring.has_gap(from) || chunks > 0);
                         continue;
                     }
                     assert_eq!(position, end);
@@ -313,14 +305,13 @@ mod tests {
         assert_eq!((Marks::default().as_of(), marks(0).as_of(), marks(9).as_of()), (None, None, Some(7)));
         push(&mut ring, &[1], Some(marks(5)));
         push(&mut ring, &[2], None);
-        assert_eq!(ring.settled(), (marks(5), 1), "a step is not whole yet");
         push(&mut ring, &[3], Some(marks(6)));
         push(&mut ring, &[], Some(marks(8)));
-        assert_eq!((ring.settled(), ring.events), ((marks(8), 3), 3));
+        assert_eq!((ring.next(), ring.events), (3, 3));
         let told = [0, 1, 2].map(|n| ring.at(n).expect("kept").expect("there").marks);
         assert_eq!(told, [Some(marks(5)), None, Some(marks(6))]);
-        ring.gap();
-        assert_eq!((ring.settled().1, ring.at(3).err(), ring.has_gap(3)), (4, Some(Gone), true));
-        assert!(ring.at(4).expect("the present").is_none() && !ring.has_gap(4));
+        ring.clear();
+        assert_eq!((ring.next(), ring.at(3).err()), (4, Some(Gone)));
+        assert!(ring.at(4).expect("the present").is_none());
     }
 }

@@ -38,27 +38,26 @@ struct Neighbour {
 pub struct Teller<'a, U> {
     /// The epoch as it is to be written.
     pub as_of: &'a RawValue,
-    /// The URI of a track; none if it is not there any more.
+    /// The URI of a track that is in a row.
     pub uri: U,
 }
 
 impl<U: Fn(TrackId) -> Option<Box<str>>> Teller<'_, U> {
-    /// Writes a row as it is. False if some of its neighbours are not there any more: they are left out.
-    pub fn whole(&self, track: &str, row: &Row, to: &mut Vec<u8>) -> bool {
-        let (neighbours, complete) = self.named(row.neighbours());
-        self.write(track, row.sampled(), How::Whole { neighbours: Some(neighbours) }, to);
-        complete
+    /// Writes a row as it is.
+    pub fn whole(&self, track: &str, row: &Row, to: &mut Vec<u8>) {
+        let neighbours = Some(self.named(row.neighbours()));
+        self.write(track, row.sampled(), How::Whole { neighbours }, to);
     }
 
     /// Writes that a row has changed; as [`whole`](Self::whole), or what is new of it.
-    pub fn changed(&self, track: &str, old: &Row, new: &Row, to: &mut Vec<u8>) -> bool {
+    pub fn changed(&self, track: &str, old: &Row, new: &Row, to: &mut Vec<u8>) {
         let (changed, gone) = differ(old, new);
-        let less = changed.len() + gone.len() < new.neighbours().count();
-        let gone: Option<Vec<Box<str>>> = gone.into_iter().map(&self.uri).collect();
-        let Some(gone) = gone.filter(|_| less) else { return self.whole(track, new, to) };
-        let (changed, complete) = self.named(changed.into_iter());
+        if changed.len() + gone.len() >= new.neighbours().count() {
+            return self.whole(track, new, to);
+        }
+        let (changed, gone) =
+            (self.named(changed.into_iter()), gone.into_iter().filter_map(&self.uri).collect());
         self.write(track, new.sampled(), How::Changes { changed, gone }, to);
-        complete
     }
 
     /// Writes that a row is gone.
@@ -66,14 +65,8 @@ impl<U: Fn(TrackId) -> Option<Box<str>>> Teller<'_, U> {
         self.write(track, 0, How::Whole { neighbours: None }, to);
     }
 
-    fn named(&self, all: impl Iterator<Item = (TrackId, u32)>) -> (Vec<Neighbour>, bool) {
-        let mut complete = true;
-        let named = all.filter_map(|(track, shared)| {
-            let uri = (self.uri)(track);
-            complete &= uri.is_some();
-            Some(Neighbour { track: uri?, shared })
-        });
-        (named.collect(), complete)
+    fn named(&self, all: impl Iterator<Item = (TrackId, u32)>) -> Vec<Neighbour> {
+        all.filter_map(|(track, shared)| Some(Neighbour { track: (self.uri)(track)?, shared })).collect()
     }
 
     fn write(&self, track: &str, sampled: u32, how: How, to: &mut Vec<u8>) {
@@ -162,19 +155,13 @@ mod tests {
             (0..rng.random_range(0..6))
                 .for_each(|_| counts[rng.random_range(0..30)] = rng.random_range(0..9));
             let new = row(&counts, 8);
-            // Some tracks are not there any more.
-            let absent = rng.random_range(0..60);
-            let uri = |track: TrackId| (track.0 != absent).then(|| track.0.to_string().into_boxed_str());
+            let uri = |track: TrackId| Some(track.0.to_string().into_boxed_str());
             let (mut text, mut there) = (Vec::new(), shared(&old));
-            there.remove(&absent.to_string());
-            let complete = Teller { as_of: &as_of, uri }.changed("t", &old, &new, &mut text);
+            Teller { as_of: &as_of, uri }.changed("t", &old, &new, &mut text);
             let told: Value = serde_json::from_slice(&text).expect("JSON");
             assert_eq!((&told["track"], &told["sampled"]), (&json!("t"), &json!(8)));
             take(&mut there, &told);
-            let mut expected = shared(&new);
-            let left_out = expected.remove(&absent.to_string()).is_some();
-            assert_eq!(there, expected, "{told}");
-            assert!(complete || left_out);
+            assert_eq!(there, shared(&new), "{told}");
             (changes, whole) =
                 if told.get("changed").is_some() { (changes + 1, whole) } else { (changes, whole + 1) };
         }

@@ -1,29 +1,23 @@
-//! The thread that makes events of the graph's steps and of the charts, while somebody reads them.
+//! The thread that makes events of what changes in the graph and in the charts, while somebody reads them.
 //!
-//! URIs are looked up as-of the present, which may be after the step. A neighbour that is gone by then is left out, as
-//! in answers; its row is told again, whole, after the next step, should the neighbour be back and the row the same.
-//! The URIs of tracks with a row are remembered: it must be told when such a track is gone.
+//! It holds the graph as-of the step through which everything was told. When there is a newer one it tells what has
+//! changed from that step to this, however many there were in between, and holds this one.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-use segue_dataflow::ids::TrackId;
-use segue_dataflow::neighbours::{Changed, GraphStep};
-use segue_dataflow::query::Lease;
+use segue_dataflow::neighbours::Changed;
+use segue_dataflow::query::GraphLease;
 use segue_dataflow::workers::Engine;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::charts::Charts;
 use super::ring::{Draft, Kind, Marks};
 use super::rows::{Teller, same};
-use super::{Said, Shared};
+use super::{Settled, Shared};
 use crate::http::show::AsOf;
 use crate::metrics;
-
-/// Rows that are told as-of one look at the present: as long as it lasts, nothing is forgotten.
-const ROWS: usize = 1_000;
 
 /// What the thread knows.
 pub struct Writer {
@@ -32,14 +26,7 @@ pub struct Writer {
     has_graph: bool,
     /// Days of the trending chart.
     days: u16,
-    owners: FxHashMap<TrackId, Box<str>>,
-    /// Tracks that have a row but were gone when it was to be told, with the copies that were begun or done by then.
-    untold: FxHashMap<TrackId, u64>,
-    charts: Arc<Charts>,
-    charted: Option<Instant>,
-    marks: Marks,
-    /// Rows were told as-of this step: what is before it is not told to be complete.
-    ahead: u64,
+    charted: Instant,
 }
 
 /// The engine has stopped.
@@ -53,208 +40,106 @@ pub fn as_of(epoch: u64) -> Box<RawValue> {
 impl Writer {
     /// Has nothing to do yet.
     pub fn new(shared: Arc<Shared>, engine: Arc<Engine>, has_graph: bool, days: u16) -> Self {
-        Writer {
-            shared,
-            engine,
-            has_graph,
-            days,
-            owners: FxHashMap::default(),
-            untold: FxHashMap::default(),
-            charts: Arc::default(),
-            charted: None,
-            marks: Marks::default(),
-            ahead: 0,
-        }
+        Writer { shared, engine, has_graph, days, charted: Instant::now() }
     }
 
     /// Works until the feed is closed or the engine has stopped.
-    pub fn run(mut self, said: &Receiver<Said>) {
+    pub fn run(mut self, woken: &Receiver<()>) {
         let tick = Duration::from_millis(self.shared.settings.charts_ms);
         loop {
-            let step = match said.recv_timeout(tick) {
-                Ok(Said::Step(step)) => Some(step),
-                Ok(Said::Look) | Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if self.shared.is_closed() || self.turn(step).is_err() {
+            let woken = woken.recv_timeout(tick);
+            let closed = self.shared.is_closed() || woken == Err(RecvTimeoutError::Disconnected);
+            if closed || self.turn(tick).is_err() {
+                // What it holds goes.
+                drop(self.shared.state(|state| state.settled.take()));
                 return;
             }
         }
     }
 
-    fn turn(&mut self, step: Option<GraphStep>) -> Result<(), Stopped> {
-        let lost = self.shared.take_lost();
-        let (wanted, active) = self.shared.state(|state| {
-            let wanted = state.is_wanted(Duration::from_millis(self.shared.settings.idle_ms));
-            if state.active && (lost || !wanted) {
-                state.ring.gap();
-                (state.active, state.charts) = (false, Arc::default());
-                state.retry.clear();
-            }
-            (wanted, state.active)
+    fn turn(&mut self, tick: Duration) -> Result<(), Stopped> {
+        let idle = Duration::from_millis(self.shared.settings.idle_ms);
+        let (wanted, settled) = self.shared.state(|state| {
+            let wanted = state.is_wanted(idle);
+            (wanted, if wanted { state.settled.clone() } else { state.rest() })
         });
-        if !active {
-            (self.owners, self.charts) = Default::default();
-            self.shared.tell();
+        if !wanted {
             metrics::changes_kept(0);
-            if !wanted {
-                return Ok(());
+            return Ok(());
+        }
+        let graph =
+            self.has_graph.then(|| self.engine.graph_lease().ok_or(Stopped).map(Arc::new)).transpose()?;
+        let Some(before) = settled else { return self.begin(graph) };
+        let newer = graph.zip(before.graph.as_ref()).filter(|(now, before)| now.step() > before.step());
+        let due = self.charted.elapsed() >= tick;
+        if newer.is_none() && !due {
+            return Ok(());
+        }
+        let (mut draft, mut settled) = (self.draft(), Settled::clone(&before));
+        if let Some((now, before)) = newer {
+            draft = self.rows(before, &now, draft);
+            (settled.marks.graph, settled.graph) = (Some(now.step()), Some(now));
+        }
+        if due {
+            (settled.charts, settled.marks.charts) = self.charts()?;
+            for (track, event) in settled.charts.since(&before.charts, &as_of(settled.marks.charts)) {
+                draft.event(&self.shared.instance, Kind::Chart, track, |text| {
+                    // A value always becomes JSON, and memory takes it.
+                    let _ = serde_json::to_writer(text, &event);
+                });
             }
-            self.begin()?;
         }
-        let new = step.filter(|step| self.marks.graph.is_some_and(|begun| step.epoch > begun));
-        let mut draft = match new {
-            Some(step) => self.step(&step)?,
-            None => self.draft(0),
-        };
-        if self
-            .charted
-            .is_none_or(|last| last.elapsed() >= Duration::from_millis(self.shared.settings.charts_ms))
-        {
-            draft = self.chart(draft)?;
-        }
-        // With something missing, the next turn lets all go.
-        let marks = (!self.shared.has_lost()).then_some(self.marks);
-        self.push(draft, marks);
+        self.push(draft, Some(settled));
         Ok(())
     }
 
-    fn lease(&self) -> Result<Lease<'_>, Stopped> {
-        self.engine.lease().ok_or(Stopped)
-    }
-
-    /// Begins: whoever reads from the start reads the graph as-of now or later.
-    fn begin(&mut self) -> Result<(), Stopped> {
-        let lease = self.lease()?;
-        let rows = if self.has_graph { lease.rows() } else { Vec::new() };
-        let owners = rows.iter().filter_map(|(track, _)| Some((*track, lease.uri(*track)?))).collect();
-        let charts = Arc::new(Charts::read(&lease, self.days));
-        let marks = Marks { graph: self.has_graph.then(|| lease.graph()), charts: lease.as_of() };
-        drop(lease);
-        self.marks = marks;
-        (self.owners, self.charts, self.charted) = (owners, charts, Some(Instant::now()));
-        self.untold.clear();
-        let draft = self.draft(0);
-        self.shared.state(|state| state.active = true);
-        self.push(draft, Some(self.marks));
+    /// Begins: whoever reads from the start is told what is there now, and all that changes from now on.
+    fn begin(&mut self, graph: Option<Arc<GraphLease>>) -> Result<(), Stopped> {
+        let (charts, epoch) = self.charts()?;
+        let marks = Marks { graph: graph.as_ref().map(|graph| graph.step()), charts: epoch };
+        self.push(self.draft(), Some(Settled { position: 0, marks, graph, charts }));
         Ok(())
     }
 
-    fn draft(&self, step: u64) -> Draft {
-        self.shared.state(|state| state.ring.draft(step))
+    fn charts(&mut self) -> Result<(Arc<Charts>, u64), Stopped> {
+        self.charted = Instant::now();
+        let lease = self.engine.lease().ok_or(Stopped)?;
+        Ok((Arc::new(Charts::read(&lease, self.days)), lease.as_of()))
     }
 
-    fn push(&self, draft: Draft, marks: Option<Marks>) {
+    fn draft(&self) -> Draft {
+        self.shared.state(|state| state.ring.draft())
+    }
+
+    fn push(&self, draft: Draft, settled: Option<Settled>) {
         metrics::changes_made(draft.len());
-        let bytes = self.shared.state(|state| {
-            state.ring.push(draft, marks);
-            state.charts = Arc::clone(&self.charts);
-            state.ring.bytes()
-        });
+        let (bytes, before) = self.shared.state(|state| state.push(draft, settled));
+        // It may have been the last to hold a step.
+        drop(before);
         metrics::changes_kept(bytes);
-        self.shared.tell();
+        self.shared.news.send_modify(|_| {});
     }
 
-    /// Makes events of a step.
-    fn step(&mut self, step: &GraphStep) -> Result<Draft, Stopped> {
-        let (at, epoch) = (as_of(step.epoch), step.epoch);
-        let mut draft = self.draft(epoch);
-        let again = self.shared.state(|state| state.again(epoch));
-        let mut left_out = FxHashSet::default();
-        let engine = Arc::clone(&self.engine);
-        for rows in step.rows.chunks(ROWS) {
-            let lease = engine.lease().ok_or(Stopped)?;
-            for row in rows {
-                let whole = again.contains(&row.track);
-                if !self.row(row, whole, &lease, &at, &mut draft) {
-                    left_out.insert(row.track);
-                }
-                if draft.is_full() {
-                    self.push(draft, None);
-                    draft = self.draft(epoch);
-                }
+    /// Tells what has changed of the rows.
+    fn rows(&self, before: &GraphLease, now: &GraphLease, mut draft: Draft) -> Draft {
+        let at = as_of(now.step());
+        let uri = |track| now.uri(track).or_else(|| before.uri(track));
+        let teller = Teller { as_of: &at, uri };
+        for Changed { track, old, new } in now.since(before) {
+            if old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| same(old, new)) {
+                continue;
             }
-        }
-        let told: FxHashSet<TrackId> = step.rows.iter().map(|row| row.track).collect();
-        let others: Vec<TrackId> = again.difference(&told).copied().collect();
-        if !others.is_empty() {
-            let lease = engine.lease().ok_or(Stopped)?;
-            self.ahead = lease.graph();
-            for track in others {
-                let Some(row) = lease.row(track) else { continue };
-                let row = Changed { track, old: None, new: Some(row) };
-                if !self.row(&row, true, &lease, &at, &mut draft) {
-                    left_out.insert(track);
-                }
-            }
-        }
-        self.shared.state(|state| state.retry(left_out, epoch));
-        if epoch >= self.ahead {
-            self.marks.graph = Some(epoch);
-        }
-        Ok(draft)
-    }
-
-    /// Tells a row. False if something had to be left out.
-    fn row(
-        &mut self,
-        row: &Changed,
-        whole: bool,
-        lease: &Lease<'_>,
-        at: &RawValue,
-        draft: &mut Draft,
-    ) -> bool {
-        let Changed { track, old, new } = row;
-        if old.is_none() && new.is_none() {
-            return true;
-        }
-        if let (Some(old), Some(new), false) = (old, new, whole)
-            && same(old, new)
-        {
-            return true;
-        }
-        let teller = Teller { as_of: at, uri: |track| lease.uri(track) };
-        let Some(owner) = self.owners.get(track).cloned().or_else(|| lease.uri(*track)) else {
-            let copies = self.shared.state(|state| state.copies);
-            if new.is_some() {
-                self.untold.entry(*track).or_insert(copies);
-            } else if self.untold.remove(track) != Some(copies) {
-                // Somebody may know it, and can only be told by its name: let all begin anew.
-                self.shared.lose();
-            }
-            return new.is_none();
-        };
-        self.untold.remove(track);
-        let mut complete = true;
-        draft.event(&self.shared.instance, Kind::Neighbours, *track, |text| {
-            complete = match (old, new) {
-                (Some(old), Some(new)) if !whole => teller.changed(&owner, old, new, text),
-                (_, Some(new)) => teller.whole(&owner, new, text),
-                (_, None) => {
-                    teller.gone(&owner, text);
-                    true
-                }
-            };
-        });
-        match new {
-            Some(_) => drop(self.owners.insert(*track, owner)),
-            None => drop(self.owners.remove(track)),
-        }
-        complete
-    }
-
-    /// Tells what has changed of the charts.
-    fn chart(&mut self, mut draft: Draft) -> Result<Draft, Stopped> {
-        let lease = self.lease()?;
-        let (charts, epoch) = (Charts::read(&lease, self.days), lease.as_of());
-        drop(lease);
-        for (track, event) in charts.since(&self.charts, &as_of(epoch)) {
-            draft.event(&self.shared.instance, Kind::Chart, track, |text| {
-                // A value always becomes JSON, and memory takes it.
-                let _ = serde_json::to_writer(text, &event);
+            let Some(owner) = uri(track) else { continue };
+            draft.event(&self.shared.instance, Kind::Neighbours, track, |text| match (old, new) {
+                (Some(old), Some(new)) => teller.changed(&owner, &old, &new, text),
+                (None, Some(new)) => teller.whole(&owner, &new, text),
+                (_, None) => teller.gone(&owner, text),
             });
+            if draft.is_full() {
+                self.push(draft, None);
+                draft = self.draft();
+            }
         }
-        (self.charts, self.charted, self.marks.charts) = (Arc::new(charts), Some(Instant::now()), epoch);
-        Ok(draft)
+        draft
     }
 }

@@ -63,7 +63,7 @@ pub async fn get(context: &Context, query: &Query, headers: &HeaderMap) -> Resul
         filter.tracks.insert(track);
     }
     let service = &context.service;
-    let reader = service.feed.read(&service.engine, filter, last, whole)?;
+    let reader = service.feed.read(filter, last, whole)?;
     let mut events = reader.start();
     let stream = poll_fn(move |task| events.poll_recv(task).map(|text| text.map(Ok::<_, Infallible>)));
     let mut response = warp::reply::stream(stream).into_response();

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use segue_connectors::redis::layout::{Beside, Layout, Row, dated, gone, json};
 use segue_connectors::redis::{Connection, Error, Write};
 use segue_dataflow::ids::TrackId;
-use segue_dataflow::query::RowsRead;
+use segue_dataflow::query::GraphLease;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ledger::Ledger;
@@ -15,14 +15,12 @@ use crate::metrics;
 /// What is to be done with each track.
 #[derive(Default)]
 pub struct Batch {
-    /// As-of.
+    /// The step that all of it is as-of.
     epoch: u64,
     /// Values to be set, with their tracks and hashes.
     writes: Vec<((TrackId, u64), Write)>,
     /// Keys to be deleted, with their tracks.
     deletes: Vec<(TrackId, String)>,
-    /// Tracks that have a neighbour without a URI: the answers are not as far as the graph, or farther.
-    pub later: FxHashSet<TrackId>,
     /// Tracks without room.
     pub left_out: Vec<TrackId>,
     /// How many rows stand there as they are.
@@ -30,46 +28,46 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// From rows as they are, with so many neighbours at the most. Those of `unwanted` tracks are to go.
+    /// From the rows of these tracks as they are, with so many neighbours at the most. Those of `unwanted` tracks are
+    /// to go.
     pub fn new(
-        read: &RowsRead,
+        (tracks, graph): (impl Iterator<Item = TrackId>, &GraphLease),
         limit: usize,
         unwanted: &FxHashSet<TrackId>,
         layout: &Layout,
         ledger: &mut Ledger,
     ) -> Self {
-        let mut batch = Batch { epoch: read.epoch, ..Batch::default() };
-        for (track, row) in &read.rows {
-            let held = ledger.get(*track).map(|held| layout.row(&held.uri));
-            match row {
-                Some(row) if !unwanted.contains(track) => {
-                    let shared = row.neighbours().take(limit);
+        let epoch = graph.step();
+        let (mut batch, mut uris) = (Batch { epoch, ..Batch::default() }, FxHashMap::default());
+        for track in tracks {
+            let held = ledger.get(track).map(|held| layout.row(&held.uri));
+            match graph.row(track).map(|row| (graph.uri(track), row)) {
+                Some((Some(uri), row)) if !unwanted.contains(&track) => {
+                    let shared: Vec<(TrackId, u32)> = row.neighbours().take(limit).collect();
+                    for (other, _) in &shared {
+                        uris.entry(*other).or_insert_with(|| graph.uri(*other).unwrap_or_default());
+                    }
                     let beside =
-                        shared.map(|(other, shared)| Some(Beside { uri: read.uris.get(&other)?, shared }));
-                    let (Some(neighbours), Some(uri)) = (beside.collect(), read.uris.get(track)) else {
-                        batch.later.insert(*track);
-                        continue;
-                    };
-                    let body = json(&Row { sampled: row.sampled(), neighbours });
+                        shared.iter().map(|(other, shared)| Beside { uri: &uris[other], shared: *shared });
+                    let body = json(&Row { sampled: row.sampled(), neighbours: beside.collect() });
                     let hash = xxh3_64(body.as_bytes());
-                    if ledger.is(*track, hash) {
+                    if ledger.is(track, hash) {
                         batch.same += 1;
                         continue;
                     }
-                    let (key, value) = (layout.row(uri), dated(read.epoch, &body));
-                    if ledger.intend(*track, uri, key.len() + value.len()) {
-                        let write = Write { key, value, epoch: read.epoch, gone: false };
-                        batch.writes.push(((*track, hash), write));
+                    let (key, value) = (layout.row(&uri), dated(epoch, &body));
+                    if ledger.intend(track, &uri, key.len() + value.len()) {
+                        batch.writes.push(((track, hash), Write { key, value, epoch, gone: false }));
                     } else {
-                        batch.left_out.push(*track);
+                        batch.left_out.push(track);
                         // Whoever was here before may have set it.
-                        batch.deletes.push((*track, key));
+                        batch.deletes.push((track, key));
                     }
                 }
-                Some(_) => batch.deletes.extend(held.map(|key| (*track, key))),
+                Some(_) => batch.deletes.extend(held.map(|key| (track, key))),
                 None => batch.writes.extend(held.map(|key| {
-                    let write = Write { key, value: gone(read.epoch), epoch: read.epoch, gone: true };
-                    ((*track, 0), write)
+                    let write = Write { key, value: gone(epoch), epoch, gone: true };
+                    ((track, 0), write)
                 })),
             }
         }

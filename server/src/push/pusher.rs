@@ -33,8 +33,6 @@ pub struct Pusher {
     /// How long to wait after the next failure.
     wait: Duration,
     pending: Pending,
-    /// Rows with a neighbour that has no URI yet, or none any more: they wait for the next beat.
-    later: Vec<Waiting>,
     ledger: Ledger,
     /// Tracks that had rows at the last sweep, and get no keys.
     unwanted: FxHashSet<TrackId>,
@@ -95,7 +93,6 @@ impl Pusher {
             works: true,
             wait: WAIT[0],
             pending: Pending::new(settings.waiting),
-            later: Vec::new(),
             ledger,
             unwanted: FxHashSet::default(),
             charts: Charts::default(),
@@ -237,7 +234,7 @@ impl Pusher {
     fn show(&self) {
         metrics::redis(&metrics::Redis {
             connected: self.connection.is_some(),
-            pending: self.pending.len() + self.later.len(),
+            pending: self.pending.len(),
             keys: self.ledger.keys(),
             bytes: self.ledger.bytes(),
             left_out: self.unwanted.len(),

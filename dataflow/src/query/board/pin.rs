@@ -8,12 +8,11 @@ use std::sync::Arc;
 use super::{Board, Lease};
 use crate::ids::{PlaylistId, TrackId};
 use crate::query::{Body, Question, Recommend, Seeds};
-use crate::views::Views;
 
 /// An epoch that is readable as long as this lives.
 pub struct Pin {
-    board: Arc<Board>,
-    as_of: u64,
+    pub(super) board: Arc<Board>,
+    pub(super) as_of: u64,
 }
 
 /// What would have been recommended for a playlist to which a track was about to be added.
@@ -34,7 +33,7 @@ impl Board {
     pub fn pin(self: &Arc<Self>) -> Option<Pin> {
         let mut state = self.state.lock();
         let as_of = state.newest().filter(|_| !state.closed)?;
-        state.lease(as_of);
+        state.epochs_read.more(as_of);
         Some(Pin { board: Arc::clone(self), as_of })
     }
 }
@@ -60,18 +59,20 @@ impl Pin {
         Some(Foreseen { seeds, holding: holding(track), tracks: popularity.tracks(self.as_of), shown })
     }
 
-    fn lease(&self) -> Option<Lease<'_>> {
+    /// The epoch.
+    pub fn as_of(&self) -> u64 {
+        self.as_of
+    }
+
+    fn lease(&self) -> Option<Lease> {
         let mut state = self.board.state.lock();
         // A worker may still show something after the end.
-        let views = state.views().filter(|_| !state.closed)?;
-        let (as_of, graph) = (self.as_of, state.lease(self.as_of));
-        let views = Views { graph, ..views };
-        Some(Lease { board: &self.board, as_of, next: state.next(as_of), views })
+        if state.closed { None } else { self.board.lease_of(self.as_of, &mut state) }
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        self.board.release(self.as_of);
+        self.board.state.lock().epochs_read.less(self.as_of);
     }
 }

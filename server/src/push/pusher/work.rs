@@ -32,7 +32,6 @@ impl Pusher {
                 self.beaten = 0;
                 self.doubt();
             }
-            self.pending.put_back(std::mem::take(&mut self.later).into_iter());
             self.due.beat = now + BEAT;
         }
         if now >= self.due.charts {
@@ -61,9 +60,9 @@ impl Pusher {
         let (first, engine) = (std::mem::take(&mut self.owed), &self.parts.engine);
         self.forgotten = false;
         self.due.sweep = Instant::now() + self.parts.settings.expire.0 / SWEEPS;
-        // As-of this epoch or later all rows are found.
-        let epoch = engine.graph().1;
-        let Some(mut wanted) = engine.with_rows() else { return };
+        let Some(lease) = engine.lease() else { return };
+        let (mut wanted, epoch) = (lease.with_rows(), lease.graph().step());
+        drop(lease);
         let all: FxHashSet<TrackId> = wanted.iter().copied().collect();
         self.unwanted = wanted.split_off(self.ledger.room_for(&wanted)).into_iter().collect();
         let gone = self.ledger.tracks().filter(|track| !all.contains(track) || self.unwanted.contains(track));
@@ -93,11 +92,13 @@ impl Pusher {
     fn push(&mut self, connection: &mut Connection) -> Result<f64, Error> {
         let settings = &self.parts.settings;
         let taken = self.pending.take(settings.batch);
-        let tracks: Vec<TrackId> = taken.iter().map(|waiting| waiting.track).collect();
-        let Some(read) = self.parts.engine.rows(&tracks, settings.neighbours) else { return Ok(0.0) };
+        let Some(graph) = self.parts.engine.graph_lease() else { return Ok(0.0) };
+        let rows = (taken.iter().map(|waiting| waiting.track), &graph);
         let (unwanted, layout) = (&self.unwanted, connection.layout().clone());
-        let mut batch = Batch::new(&read, settings.neighbours, unwanted, &layout, &mut self.ledger);
-        let (later, left_out) = (std::mem::take(&mut batch.later), std::mem::take(&mut batch.left_out));
+        let mut batch = Batch::new(rows, settings.neighbours, unwanted, &layout, &mut self.ledger);
+        // Redis may take its time.
+        drop(graph);
+        let left_out = std::mem::take(&mut batch.left_out);
         let (commands, same) = batch.size();
         let sent = batch.send(connection, &mut self.ledger);
         if let Err(error) = sent {
@@ -105,7 +106,6 @@ impl Pusher {
             return Err(error);
         }
         self.unwanted.extend(left_out);
-        self.later.extend(taken.into_iter().filter(|waiting| later.contains(&waiting.track)));
         self.works();
         Ok(commands as f64 + same as f64 / LIGHT as f64)
     }
@@ -113,8 +113,7 @@ impl Pusher {
     /// The epoch as-of which all keys are true; 0 if that is not known.
     pub(super) fn epoch(&self) -> u64 {
         let filled = self.filled.is_some_and(|mark| self.pending.passed() >= mark);
-        let waiting = self.pending.first().into_iter().chain(self.later.iter().copied());
-        let epoch = || waiting.map(|waiting| waiting.through).min().unwrap_or(self.through);
+        let epoch = || self.pending.first().map_or(self.through, |waiting| waiting.through);
         if filled { epoch() } else { 0 }
     }
 }
