@@ -1,11 +1,12 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`], [`feed`], [`push`]), [`intake`] (how events get in), [`http`] (the
+//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`], [`feed`], [`push`], [`charts`]), [`intake`] (how events get in), [`http`] (the
 //! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
 
 #![forbid(unsafe_code)]
 
 mod admin;
 mod breaker;
+mod charts;
 mod cli;
 mod clock;
 mod config;

@@ -1,10 +1,10 @@
 //! The charts as they were told last, and what has changed of them since.
 
 use segue_dataflow::ids::TrackId;
-use segue_dataflow::query::{Body, Lease, Question};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::charts::Charts;
 use crate::http::show;
 
 /// Places of a chart that are followed.
@@ -12,7 +12,7 @@ pub const LENGTH: usize = 100;
 
 /// The places of all charts.
 #[derive(Default)]
-pub struct Charts(Vec<Chart>);
+pub struct Places(Vec<Chart>);
 
 struct Chart {
     name: &'static str,
@@ -25,21 +25,17 @@ struct Place {
     shown: Map<String, Value>,
 }
 
-impl Charts {
-    /// As they are; trending is over so many days.
-    pub fn read(lease: &Lease, days: u16) -> Self {
-        let mut charts = Vec::new();
-        if let Body::Popular(chart) = lease.answer(Question::Popular { limit: LENGTH }).body {
-            charts.push(Chart::new("popular", show::chart(&chart).into_iter().map(|place| json!(place))));
-        }
-        if let Body::Trending(found) = lease.answer(Question::Trending { days, limit: LENGTH }).body {
-            charts.push(Chart::new("trending", show::trending(&found).into_iter().map(|place| json!(place))));
-        }
-        Charts(charts)
+impl Places {
+    /// As the charts are.
+    pub fn of(charts: &Charts) -> Self {
+        Places(vec![
+            Chart::new("popular", show::chart(&charts.popular).into_iter().map(|place| json!(place))),
+            Chart::new("trending", show::trending(&charts.trending).into_iter().map(|place| json!(place))),
+        ])
     }
 
     /// What has changed since `old`, an event a track: its place, and its rank in `old`; or that it has none.
-    pub fn since(&self, old: &Charts, as_of: &RawValue) -> Vec<(TrackId, Value)> {
+    pub fn since(&self, old: &Places, as_of: &RawValue) -> Vec<(TrackId, Value)> {
         let mut events = Vec::new();
         for Chart { name, places } in &self.0 {
             let before =
@@ -85,9 +81,9 @@ fn event(as_of: &RawValue, chart: &str, mut shown: Map<String, Value>, was: Valu
 mod tests {
     use super::*;
 
-    fn charts(popular: &[&str]) -> Charts {
+    fn charts(popular: &[&str]) -> Places {
         let place = |(rank, uri): (usize, &&str)| json!({"rank": rank, "track": {"uri": uri}, "playlists": 10 - rank});
-        Charts(vec![Chart::new("popular", (1..).zip(popular).map(place))])
+        Places(vec![Chart::new("popular", (1..).zip(popular).map(place))])
     }
 
     #[test]
@@ -107,6 +103,6 @@ mod tests {
             [event("c", Some(2), Some(3)), event("e", Some(3), None), event("b", None, Some(2))]
         );
         assert!(new.since(&new, &as_of).is_empty());
-        assert_eq!(new.since(&Charts::default(), &as_of).len(), 4);
+        assert_eq!(new.since(&Places::default(), &as_of).len(), 4);
     }
 }

@@ -12,7 +12,7 @@ use std::io::Write;
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::GraphLease;
 
-use super::charts::Charts;
+use super::charts::Places;
 use super::reader::Filter;
 use super::ring::{CHUNK_BYTES, Chunk, Kind, Part};
 use super::rows::Teller;
@@ -115,8 +115,8 @@ fn tracks(graph: &GraphLease, filter: &Filter) -> Vec<TrackId> {
 }
 
 /// Every place of the charts, without ids: nobody can go on before a row.
-fn places(charts: &Charts, filter: &Filter, epoch: u64, text: &mut Text) {
-    let all = charts.since(&Charts::default(), &as_of(epoch));
+fn places(charts: &Places, filter: &Filter, epoch: u64, text: &mut Text) {
+    let all = charts.since(&Places::default(), &as_of(epoch));
     for (_, place) in all.into_iter().filter(|(track, _)| filter.wants(Kind::Chart, *track)) {
         text.event(None, |to| {
             // A value always becomes JSON, and memory takes it.

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::config::{Changes, Config};
 use crate::http::charts::days;
 use crate::metrics;
-use charts::Charts;
+use charts::Places;
 use copy::Copy;
 pub use reader::{Filter, Reader};
 pub use ring::Kind;
@@ -70,7 +70,7 @@ struct Settled {
     marks: Marks,
     /// None if there is none.
     graph: Option<Arc<GraphLease>>,
-    charts: Arc<Charts>,
+    charts: Arc<Places>,
 }
 
 /// The id of an event.

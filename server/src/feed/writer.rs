@@ -12,10 +12,11 @@ use segue_dataflow::query::GraphLease;
 use segue_dataflow::workers::Engine;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::charts::Charts;
+use super::charts::{LENGTH, Places};
 use super::ring::{Draft, Kind, Marks};
 use super::rows::{Teller, same};
 use super::{Settled, Shared};
+use crate::charts::Charts;
 use crate::http::show::AsOf;
 use crate::metrics;
 
@@ -101,10 +102,10 @@ impl Writer {
         Ok(())
     }
 
-    fn charts(&mut self) -> Result<(Arc<Charts>, u64), Stopped> {
+    fn charts(&mut self) -> Result<(Arc<Places>, u64), Stopped> {
         self.charted = Instant::now();
-        let lease = self.engine.lease().ok_or(Stopped)?;
-        Ok((Arc::new(Charts::read(&lease, self.days)), lease.as_of()))
+        let charts = Charts::read(&self.engine, self.days, LENGTH).ok_or(Stopped)?;
+        Ok((Arc::new(Places::of(&charts)), charts.as_of))
     }
 
     fn draft(&self) -> Draft {

@@ -2,17 +2,18 @@
 
 use segue_connectors::redis::layout::{Chart, dated, json};
 use segue_connectors::redis::{Connection, Error, Write};
-use segue_dataflow::query::{Answer, Body, Question, TrackAnswer};
+use segue_dataflow::query::TrackAnswer;
 use segue_dataflow::workers::Engine;
 use serde::Serialize;
 
 use super::ledger::Ledger;
+use crate::charts::Charts;
 use crate::http::show;
 use crate::metrics;
 
 /// What was sent last, without its epoch.
 #[derive(Default)]
-pub struct Charts {
+pub struct Pushed {
     sent: [String; 2],
     /// The offsets as-of which that was.
     next: Vec<u64>,
@@ -45,10 +46,10 @@ struct Grown<'a> {
     growth: f64,
 }
 
-impl Charts {
+impl Pushed {
     /// Whether either is to be sent again, whatever it is.
     pub fn doubt(&mut self) {
-        *self = Charts::default();
+        *self = Pushed::default();
     }
 
     /// Sends those that have changed since.
@@ -62,11 +63,8 @@ impl Charts {
         if self.next == next && self.sent.iter().all(|sent| !sent.is_empty()) {
             return Ok(());
         }
-        let Some(lease) = engine.lease() else { return Ok(()) };
-        let questions = [Question::Popular { limit }, Question::Trending { days, limit }];
-        let bodies = questions.map(|question| body(&lease.answer(question), days));
-        let epoch = lease.as_of();
-        drop(lease);
+        let Some(charts) = Charts::read(engine, days, limit) else { return Ok(()) };
+        let (epoch, bodies) = (charts.as_of, [popular(&charts), trending(&charts)]);
         let mut writes = Vec::new();
         for (number, (chart, body)) in [Chart::Popular, Chart::Trending].into_iter().zip(bodies).enumerate() {
             let (key, value) = (connection.layout().chart(chart), dated(epoch, &body));
@@ -85,22 +83,23 @@ impl Charts {
     }
 }
 
-fn body(answer: &Answer, days: u16) -> String {
-    match &answer.body {
-        Body::Popular(all) => {
-            let chart = all.iter().map(|(track, playlists)| Place { uri: &track.uri, playlists: *playlists });
-            json(&Popular { chart: chart.collect() })
-        }
-        Body::Trending(found) => {
-            let chart = found.chart.iter().map(|(TrackAnswer { track, playlists }, growth)| Grown {
-                uri: &track.uri,
-                playlists: *playlists,
-                added: growth.added,
-                before: growth.before,
-                growth: growth.standard_errors(),
-            });
-            json(&Trending { days, through: show::date(found.through), chart: chart.collect() })
-        }
-        _ => String::new(),
-    }
+fn popular(charts: &Charts) -> String {
+    let all = charts.popular.iter();
+    let chart = all.map(|(track, playlists)| Place { uri: &track.uri, playlists: *playlists });
+    json(&Popular { chart: chart.collect() })
+}
+
+fn trending(charts: &Charts) -> String {
+    let chart = charts.trending.chart.iter().map(|(TrackAnswer { track, playlists }, growth)| Grown {
+        uri: &track.uri,
+        playlists: *playlists,
+        added: growth.added,
+        before: growth.before,
+        growth: growth.standard_errors(),
+    });
+    json(&Trending {
+        days: charts.days,
+        through: show::date(charts.trending.through),
+        chart: chart.collect(),
+    })
 }

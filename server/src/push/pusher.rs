@@ -10,7 +10,7 @@ use segue_connectors::redis::{Connection, Error, Settings as Target};
 use segue_dataflow::ids::TrackId;
 
 use super::Parts;
-use super::charts::Charts;
+use super::charts::Pushed;
 use super::inbox::Told;
 use super::ledger::{Ledger, STATE};
 use super::pending::{Pending, Waiting};
@@ -36,7 +36,7 @@ pub struct Pusher {
     ledger: Ledger,
     /// Tracks that had rows at the last sweep, and get no keys.
     unwanted: FxHashSet<TrackId>,
-    charts: Charts,
+    charts: Pushed,
     sweep: Option<Sweep>,
     /// Whether what stands there is in doubt, and no sweep since.
     owed: bool,
@@ -95,7 +95,7 @@ impl Pusher {
             pending: Pending::new(settings.waiting),
             ledger,
             unwanted: FxHashSet::default(),
-            charts: Charts::default(),
+            charts: Pushed::default(),
             sweep: None,
             owed: true,
             forgotten: false,
