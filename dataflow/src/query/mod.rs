@@ -27,7 +27,7 @@ pub use board::{Board, Foreseen, GraphLease, Lease, Pin};
 pub use pair::Both;
 pub use plan::Desk;
 pub(crate) use read::{LOCKED, counted};
-pub use recommend::{BECAUSE_MAX, LOOKED_AT};
+pub use recommend::BECAUSE_MAX;
 pub use round::{Hub, Local, Round, rounds};
 pub use tally::Tally;
 
@@ -99,8 +99,7 @@ pub struct Recommend {
     pub exclude: Vec<TrackId>,
     /// How many; so many come while there are other tracks.
     pub limit: usize,
-    /// How many by one artist at the most. Only so many times `limit` tracks are looked at for it: see
-    /// [`LOOKED_AT`].
+    /// How many by one artist at the most.
     pub max_per_artist: Option<usize>,
     /// Whether to say why.
     pub explain: bool,

@@ -7,7 +7,7 @@ use crate::ids::TrackId;
 /// Tracks with the number of playlists that hold each.
 type Tracks = Vec<(TrackId, u32)>;
 
-/// So many tracks as a list is `short` of, none of them `taken`: first, up to `most` of them, tracks by the seeds'
+/// So many tracks as a list is `short` of, none of them `taken` or twice: first, up to `most` of them, tracks by the seeds'
 /// artists, then popular ones. Both come most common first, and only if they are needed. Source: scoring notes,
 /// step 7.
 pub fn fill(
@@ -18,10 +18,8 @@ pub fn fill(
     popular: impl FnOnce() -> Tracks,
 ) -> (Tracks, Tracks) {
     let mut next = |tracks: Tracks, most: usize| {
-        let free = tracks.into_iter().filter(|(track, _)| !taken.contains(track));
-        let some: Tracks = free.take(most).collect();
-        taken.extend(some.iter().map(|(track, _)| *track));
-        some
+        let free = tracks.into_iter().filter(|(track, _)| taken.insert(*track));
+        free.take(most).collect::<Tracks>()
     };
     let most = most.min(short);
     let first = if most > 0 { next(by_artists(), most) } else { Vec::new() };
@@ -47,7 +45,8 @@ mod tests {
         ] {
             // 2 and 4 are in the list, or unwanted.
             let taken = [2, 4].map(TrackId).into_iter().collect();
-            let all = fill(taken, short, most, || tracks(&[4, 5, 6, 7]), || tracks(&[1, 2, 3, 5, 7, 8]));
+            let all =
+                fill(taken, short, most, || tracks(&[4, 5, 6, 6, 7]), || tracks(&[1, 1, 2, 3, 5, 7, 8]));
             assert_eq!(all, (tracks(by_artists), tracks(popular)), "{short} short, at most {most}");
         }
         let never = || -> Tracks { panic!("not needed") };

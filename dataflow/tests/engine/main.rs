@@ -6,6 +6,7 @@ mod graph;
 mod history;
 mod huge;
 mod many_seeds;
+mod one_artist;
 mod pins;
 mod plain;
 mod random_histories;

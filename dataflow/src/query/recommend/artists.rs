@@ -56,18 +56,22 @@ impl Artists {
         views: &Views,
         epoch: u64,
     ) -> Vec<(TrackId, u32)> {
-        let tracks: Vec<TrackId> =
-            artists.into_iter().filter_map(|a| self.tracks.get(&a)).flatten().copied().collect();
-        let mut common: Vec<_> = tracks.iter().copied().zip(holding(views, &tracks, epoch)).collect();
-        common.retain(|(_, holding)| *holding > 0);
-        common.sort_unstable_by_key(|(track, holding)| (Reverse(*holding), *track));
-        common
+        let tracks = artists.into_iter().filter_map(|a| self.tracks.get(&a)).flatten().copied().collect();
+        by_holding(tracks, views, epoch)
     }
 
     /// The same of each artist by itself.
     pub fn common_of_each(&self, views: &Views, epoch: u64) -> FxHashMap<ArtistId, Vec<(TrackId, u32)>> {
         self.tracks.keys().map(|artist| (*artist, self.common([*artist], views, epoch))).collect()
     }
+}
+
+/// Such of these tracks as playlists hold, with how many, most first, ties by id.
+pub fn by_holding(tracks: Vec<TrackId>, views: &Views, epoch: u64) -> Vec<(TrackId, u32)> {
+    let holding = holding(views, &tracks, epoch);
+    let mut common: Vec<_> = tracks.into_iter().zip(holding).filter(|(_, holding)| *holding > 0).collect();
+    common.sort_unstable_by_key(|(track, holding)| (Reverse(*holding), *track));
+    common
 }
 
 /// How many playlists hold each of some tracks.

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ranking::{Place, Ranking};
 use crate::catalogue::TrackCard;
-use crate::ids::{PlaylistId, TrackId};
+use crate::ids::{ArtistId, PlaylistId, TrackId};
 use crate::query::plan::{Here, cards};
 use crate::query::read::ballot::Ballot;
 use crate::query::read::evidence::{Evidence, Why};
@@ -15,10 +15,10 @@ use crate::query::{Because, Recommended, Source};
 
 /// Seeds that are named as the reason for one track.
 pub const BECAUSE_MAX: usize = 10;
-/// With a bound on tracks by one artist, so many times as many are looked at as are wanted.
-pub const LOOKED_AT: usize = 64;
-/// How many times as many each time.
+/// How many times as many places are ranked each time.
 const MORE: usize = 4;
+/// After so many times as many as are wanted, all are; and so many are named at once.
+const RANKED: usize = 64;
 
 /// What playlists voted, to be asked why.
 pub struct Reasons {
@@ -36,11 +36,18 @@ pub struct List {
     limit: usize,
     max_per_artist: Option<usize>,
     why: Option<Reasons>,
-    /// Places that names are asked for.
-    places: Vec<Place>,
-    /// Places looked at, those included.
+    /// The first `until` places, or as many as there are.
+    ranked: Vec<Place>,
+    until: usize,
+    /// How many of them have been looked at.
     looked_at: usize,
-    by_artist: FxHashMap<Box<str>, usize>,
+    /// Those that names are asked for.
+    places: Vec<Place>,
+    by_artist: FxHashMap<ArtistId, usize>,
+    /// Artists of whom there are enough, and whose tracks are not asked for yet.
+    enough: Vec<ArtistId>,
+    /// Tracks by the others of whom there are.
+    too_many: FxHashSet<TrackId>,
     /// What is taken.
     pub tracks: Vec<Recommended>,
 }
@@ -53,24 +60,23 @@ impl List {
             limit,
             max_per_artist,
             why,
-            places: Vec::new(),
+            ranked: Vec::new(),
+            until: 0,
             looked_at: 0,
+            places: Vec::new(),
             by_artist: FxHashMap::default(),
+            enough: Vec::new(),
+            too_many: FxHashSet::default(),
             tracks: Vec::new(),
         }
     }
 
     /// What is to be asked for the next places; nothing once it is long enough, or there are none.
     pub fn ask(&mut self, here: &Here<'_>) -> Vec<(u64, Read)> {
-        let most = if self.max_per_artist.is_some() { self.limit * LOOKED_AT } else { self.limit };
-        if self.tracks.len() >= self.limit || self.looked_at >= most {
-            return Vec::new();
+        let first = self.until == 0;
+        if self.tracks.len() < self.limit {
+            self.look_further(here);
         }
-        let first = self.looked_at == 0;
-        let until = if first { self.limit } else { (self.looked_at * MORE).min(most) };
-        let mut top = self.ranking.top(until, here.views, here.epoch);
-        self.places = top.split_off(self.looked_at.min(top.len()));
-        self.looked_at = until;
         if self.places.is_empty() {
             return Vec::new();
         }
@@ -86,7 +92,35 @@ impl List {
                 |nearest| Read::Why(Why { ballot: ballot.clone(), nearest, tracks: tracks.clone() }),
             ));
         }
+        // To look at them one by one takes longer by now.
+        if self.until == usize::MAX && !self.enough.is_empty() {
+            let mut enough = std::mem::take(&mut self.enough);
+            enough.sort_unstable();
+            asks.extend(here.start.everyone(&Read::ByArtist(enough)));
+        }
         asks
+    }
+
+    /// Finds the next places that names are to be asked for.
+    fn look_further(&mut self, here: &Here<'_>) {
+        let piece = self.limit.saturating_mul(RANKED);
+        loop {
+            let rest = &self.ranked[self.looked_at..];
+            let wanted = rest.iter().zip(1..).filter(|(place, _)| !self.too_many.contains(&place.track));
+            let (places, ends): (Vec<Place>, Vec<usize>) = wanted.take(piece).unzip();
+            self.looked_at +=
+                if places.len() < piece { rest.len() } else { ends.last().copied().unwrap_or(0) };
+            self.places = places;
+            if !self.places.is_empty() || self.ranked.len() < self.until {
+                return;
+            }
+            self.until = match self.until {
+                0 => self.limit,
+                some if some < piece => some * MORE,
+                _ => usize::MAX,
+            };
+            self.ranked = self.ranking.top(self.until, here.views, here.epoch);
+        }
     }
 
     /// Tracks of the places that playlists voted for.
@@ -97,7 +131,14 @@ impl List {
 
     /// Takes such of the places as are wanted.
     pub fn take(&mut self, found: Vec<Found>) {
-        let (evidence, named): (Vec<Found>, _) = found.into_iter().partition(|f| matches!(f, Found::Why(_)));
+        let (mut evidence, mut named) = (Vec::new(), Vec::new());
+        for found in found {
+            match found {
+                Found::Why(part) => evidence.push(part),
+                Found::ByArtist(all) => self.too_many.extend(all.into_iter().flat_map(|(_, tracks)| tracks)),
+                found => named.push(found),
+            }
+        }
         let mut cards = cards(named);
         let mut reasons = self.why.take();
         let mut led = reasons.as_mut().map(|why| why.named(evidence, &self.voted(), &cards));
@@ -120,8 +161,12 @@ impl List {
     /// Whether there may be one more by its artist, which is then counted.
     fn is_wanted(&mut self, track: &TrackCard) -> bool {
         let Some((max, artist)) = self.max_per_artist.zip(track.names.artist.as_ref()) else { return true };
-        let count = self.by_artist.entry(artist.uri.clone()).or_default();
+        let artist = ArtistId::of(&artist.uri);
+        let count = self.by_artist.entry(artist).or_default();
         *count += 1;
+        if *count == max {
+            self.enough.push(artist);
+        }
         *count <= max
     }
 }
@@ -130,7 +175,7 @@ impl Reasons {
     /// For each of the tracks the seeds that led to it, with their part of its votes, most first, ties by id.
     fn named(
         &mut self,
-        found: Vec<Found>,
+        found: Vec<Evidence>,
         tracks: &[TrackId],
         cards: &FxHashMap<TrackId, (TrackCard, u32)>,
     ) -> FxHashMap<TrackId, Vec<(Because, u64)>> {
@@ -141,8 +186,7 @@ impl Reasons {
                 .for_each(|(card, _)| drop(self.seeds.insert(*seed, card.uri.clone())));
         }
         let (mut of, mut led) = (vec![0; self.ballot.seeds.len()], FxHashMap::default());
-        for part in found {
-            let Found::Why(Evidence { of: held, pairs }) = part else { continue };
+        for Evidence { of: held, pairs } in found {
             of.iter_mut().zip(held).for_each(|(of, held)| *of += held);
             for (track, seed, shared, part) in pairs {
                 let pair: &mut (u32, u64) = led.entry((track, seed)).or_default();

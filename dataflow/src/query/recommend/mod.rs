@@ -26,7 +26,7 @@ use crate::scoring::{
 use crate::settings::{self, Constants};
 use crate::title;
 use artists::Artists;
-pub use list::{BECAUSE_MAX, LOOKED_AT};
+pub use list::BECAUSE_MAX;
 use list::{List, Reasons};
 use ranking::{Ballots, Ranking};
 use weighed::{Weighed, candidates};

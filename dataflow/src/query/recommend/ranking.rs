@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::artists::{Artists, holding};
+use super::artists::{Artists, by_holding, holding};
 use crate::ids::TrackId;
 use crate::query::Source;
 use crate::query::read::ballot::Voted;
 use crate::scoring::{Got, Mixed, Prior, fill, mix};
 use crate::views::Views;
+use crate::views::popularity::Popularity;
 
 /// One place of the list.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +71,7 @@ impl Ranking {
         Ranking { voted, total: total.max(1.0), prior, known, artists, fill, unwanted }
     }
 
-    /// The first `limit` places.
+    /// The first `limit` places; all of them if it is `usize::MAX`.
     pub fn top(&self, limit: usize, views: &Views, epoch: u64) -> Vec<Place> {
         let mut list = self.scored(limit, views, epoch);
         let short = limit - list.len();
@@ -83,7 +84,7 @@ impl Ranking {
             short,
             self.fill,
             || self.artists.common(self.artists.all(), views, epoch),
-            || views.popularity.write().top(limit + self.unwanted.len(), epoch),
+            || most_popular(limit.saturating_add(self.unwanted.len()), views, epoch),
         );
         let playlists = f64::from(self.prior.playlists.max(1));
         let places = |source, tracks: Vec<(TrackId, u32)>| {
@@ -102,7 +103,8 @@ impl Ranking {
         let most = by_artist.iter().map(|(count, _)| *count).max().unwrap_or(0);
         let mut list = Vec::new();
         for (source, voted) in &self.voted {
-            let voted = promising(voted.clone(), limit + self.unwanted.len(), self.prior.bounds(most));
+            let voted =
+                promising(voted.clone(), limit.saturating_add(self.unwanted.len()), self.prior.bounds(most));
             let tracks: Vec<TrackId> = voted.iter().map(|(track, _)| *track).collect();
             let places: FxHashMap<TrackId, usize> = tracks.iter().copied().zip(0..).collect();
             let mut counts = vec![0; tracks.len()];
@@ -121,6 +123,14 @@ impl Ranking {
         list.truncate(limit);
         list
     }
+}
+
+/// The first `limit` tracks of the chart, some of them twice. Where all are wanted, the chart is not made so long for it, nor locked.
+fn most_popular(limit: usize, views: &Views, epoch: u64) -> Vec<(TrackId, u32)> {
+    if limit < usize::MAX {
+        return views.popularity.write().top(limit, epoch);
+    }
+    by_holding(Popularity::held_by(&views.popularity, 1, epoch), views, epoch)
 }
 
 /// Such of the tracks as can be among the best `limit`, if the factors of all are between these bounds: to look

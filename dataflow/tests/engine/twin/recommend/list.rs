@@ -59,6 +59,7 @@ impl Twin {
     ) -> Vec<Recommended> {
         let wanted = asked.wanted;
         let (mut by_artist, mut list) = (BTreeMap::<String, usize>::new(), Vec::new());
+        let mut enough = 0;
         for (id, score, source) in self.in_order(asked, scores) {
             if list.len() == wanted.limit {
                 break;
@@ -68,6 +69,7 @@ impl Twin {
                 *count += 1;
                 self.see("enough by an artist", *count > max);
                 if *count > max {
+                    enough += 1;
                     continue;
                 }
             }
@@ -78,8 +80,10 @@ impl Twin {
             let because = wanted.explain.then(because);
             self.see("many reasons", because.as_ref().is_some_and(|all| all.len() == 10));
             self.see(["similar playlists", "a like title", "an artist", "popularity"][source as usize], true);
+            self.see("very many by an artist before it", enough > 64 * wanted.limit);
             list.push(Recommended { track, score, source, because });
         }
+        self.see("all there is", list.len() < wanted.limit && enough > 64 * wanted.limit);
         list
     }
 
