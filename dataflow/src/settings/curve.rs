@@ -86,6 +86,19 @@ impl Curve {
         }
     }
 
+    /// Reads one whose values are whole numbers in a range.
+    ///
+    /// # Errors
+    /// Says what is wrong with what is written there.
+    pub fn whole<'de, D: Deserializer<'de>>(from: D, range: &RangeInclusive<u32>) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let curve = Curve::within(from, &(f64::from(*range.start())..=f64::from(*range.end())))?;
+        match curve.points().iter().find(|(_, value)| value.fract() != 0.0) {
+            Some((_, value)) => Err(D::Error::custom(format!("{value} is not a whole number"))),
+            None => Ok(curve),
+        }
+    }
+
     fn read(text: &str) -> Result<Self, &'static str> {
         if let Ok(value) = text.trim().parse::<f64>() {
             return Ok(Curve::constant(value));

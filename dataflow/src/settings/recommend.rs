@@ -12,11 +12,12 @@ const RANDOM_FROM: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recommend {
-    /// m: playlists read per seed, at least; at most twice as many are. 500 are within 1 % of all
-    /// (section 4).
-    pub sample: u32,
+    /// m: playlists read per seed, at least; at most twice as many are. In steps, by the number of distinct seeds that
+    /// are given. 100 are within 1 % of all, but the notes' data cannot tell 500 from 5,000 (section 4).
+    #[serde(deserialize_with = "sample")]
+    pub sample: Curve,
     /// k: the most similar playlists whose tracks are counted as votes, and as many with a like title. 500 are
-    /// as good as 1,000.
+    /// as good as 1,000 (section 4).
     pub nearest: u32,
     /// From so many seeds on, seeds that say the same are told apart from such as agree (step 2).
     pub decorrelate_from: u32,
@@ -84,6 +85,10 @@ pub struct Constants {
     pub title_adds: f64,
 }
 
+fn sample<'de, D: Deserializer<'de>>(from: D) -> Result<Curve, D::Error> {
+    Curve::whole(from, &(1..=100_000))
+}
+
 fn length<'de, D: Deserializer<'de>>(from: D) -> Result<Curve, D::Error> {
     Curve::within(from, &(0.0..=1.0))
 }
@@ -118,6 +123,7 @@ const fn curve(points: &[(u32, f64)]) -> Curve {
 
 impl Default for Recommend {
     fn default() -> Self {
+        const SAMPLE: Curve = curve(&[(1, 1_000.0), (11, 500.0)]);
         const LENGTH: Curve = curve(&[(1, 0.3), (5, 0.5)]);
         const POWER: Curve = curve(&[(1, 1.1), (5, 1.4), (10, 1.4), (25, 1.5)]);
         const POWER_LARGE: Curve = curve(&[(1, 1.1), (5, 1.7), (10, 1.8), (25, 2.0)]);
@@ -127,7 +133,7 @@ impl Default for Recommend {
         const TITLE_VOTES: Curve = curve(&[(1, 3.0), (25, 1.0)]);
         const TITLE_ADDS: Curve = curve(&[(0, 1.0), (1, 0.15), (5, 0.05)]);
         Recommend {
-            sample: 500,
+            sample: SAMPLE,
             nearest: 500,
             decorrelate_from: 10,
             thin: 100,
@@ -155,6 +161,7 @@ impl Recommend {
     /// the length, votes its square, and nothing of artists and titles.
     pub fn plain() -> Self {
         Recommend {
+            sample: Curve::constant(500.0),
             decorrelate_from: u32::MAX,
             thin: 0,
             recount: false,
@@ -173,6 +180,11 @@ impl Recommend {
             artist_fill: 0,
             ..Recommend::default()
         }
+    }
+
+    /// m, for so many seeds.
+    pub fn sample_of(&self, seeds: usize) -> u32 {
+        self.sample.step(u32::try_from(seeds).unwrap_or(u32::MAX)) as u32
     }
 
     /// What holds for so many seeds and playlists. `random`: the seeds are a random part of a list, not its
@@ -243,6 +255,7 @@ mod tests {
                 assert!(near, "{seeds} seeds, {playlists} playlists: {there:?}, not {expected:?}");
             }
         }
+        assert_eq!([0, 1, 10, 11, 500].map(|seeds| knobs.sample_of(seeds)), [1_000, 1_000, 1_000, 500, 500]);
         let none = knobs.constants(0, 1, false);
         assert_eq!((none.popularity, none.title_adds), (-0.1, 1.0));
     }
@@ -258,6 +271,7 @@ mod tests {
                 [0.5, 2.0, 0.0, 0.0, 0.0, 0.0]
             );
         }
+        assert_eq!([1, 100].map(|seeds| plain.sample_of(seeds)), [500, 500]);
         assert!(!plain.asks_for_artists());
         assert!(Recommend::default().asks_for_artists());
     }

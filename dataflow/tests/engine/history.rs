@@ -11,7 +11,7 @@ use segue_dataflow::engine::Dataflow;
 use segue_dataflow::event::{Change, Event, Named, Track};
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Answer, Board, Query, Question, Recommend, Seeds};
-use segue_dataflow::settings::{Neighbours, Recommend as RecommendKnobs, Settings, Trending};
+use segue_dataflow::settings::{Curve, Neighbours, Recommend as RecommendKnobs, Settings, Trending};
 
 use crate::spread::Spread;
 
@@ -155,8 +155,9 @@ fn recommend(rng: &mut ChaCha8Rng, world: World) -> Recommend {
 /// Knobs so small that samples are halved and doubled and lists are cut.
 pub fn settings(seed: u64) -> Settings {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e77);
+    let [few, many] = [1, 4].map(|seeds| (seeds, f64::from(1 + rng.next_u32() % 6)));
     let recommend = RecommendKnobs {
-        sample: 1 + rng.next_u32() % 6,
+        sample: Curve::new(&[few, many]).expect("ascending"),
         nearest: 1 + rng.next_u32() % 8,
         decorrelate_from: [3, 10][(rng.next_u32() % 2) as usize],
         thin: rng.next_u32() % 8,

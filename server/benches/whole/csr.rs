@@ -99,7 +99,7 @@ impl Csr {
         for seed in seeds {
             let holding = self.by_track.get(*seed);
             let weight = seed_weight(playlists, holding.len() as u32);
-            let last = sample::last(sample::level(holding.len() as u32, knobs.sample));
+            let last = sample::last(sample::level(holding.len() as u32, knobs.sample_of(seeds.len())));
             for playlist in holding.iter().take_while(|playlist| playlist.0 <= last) {
                 *weights.entry(*playlist).or_default() += weight;
             }

@@ -232,6 +232,7 @@ mod tests {
             ("SEGUE__SERVER__BIND", "127.0.0.1:0"),
             ("SEGUE__SERVER__DATA_DIR", "2024"),
             ("SEGUE__RECOMMEND__POWER", "1:1.5 5:2"),
+            ("SEGUE__RECOMMEND__SAMPLE", "300"),
             ("HOME", "x"),
         ]);
         layers.push(Layer::flag("workers", "dataflow.workers", 8));
@@ -239,6 +240,7 @@ mod tests {
         assert_eq!((config.dataflow.workers, config.server.bind.port()), (8, 0));
         assert_eq!(config.server.data_dir.as_os_str(), "2024");
         assert_eq!(config.recommend.constants(5, 0, false).power, 2.0);
+        assert_eq!([1, 50].map(|seeds| config.recommend.sample_of(seeds)), [300, 300]);
         let origin =
             |key: &str| all.iter().find(|(there, ..)| there == key).map(|(.., origin)| origin.clone());
         assert_eq!(origin("dataflow.workers").as_deref(), Some("flag --workers"));
@@ -293,6 +295,10 @@ mod tests {
         assert!(load(&variables(&[("SEGUE__LIMITS__BAD_SHARE", "1")])).is_ok());
         let curve = refused(&[("SEGUE__RECOMMEND__POWER", "1:1.1 5:20")]);
         assert!(curve.contains("key `recommend.power`: 20 is not in 0.1 to 10"), "{curve}");
+        for (sample, wrong) in [("0", "0 is not in 1 to 100000"), ("1:2.5", "2.5 is not a whole number")] {
+            let curve = refused(&[("SEGUE__RECOMMEND__SAMPLE", sample)]);
+            assert!(curve.contains(&format!("key `recommend.sample`: {wrong}")), "{curve}");
+        }
         let curve = refused(&[("SEGUE__RECOMMEND__ARTIST", "some")]);
         assert!(curve.contains("\"some\" is neither a number nor points such as 1:0.3 5:0.5"), "{curve}");
         let url = refused(&[("SEGUE__REDIS__URL", "http://me:secret@host")]);

@@ -317,14 +317,13 @@ impl Config {
     /// # Errors
     /// Names the key, its value and what would be right.
     pub fn check(&self) -> Result<(), Error> {
-        let numbers: [(&str, u64, RangeInclusive<u64>); 35] = [
+        let numbers: [(&str, u64, RangeInclusive<u64>); 34] = [
             ("snapshots.every_events", self.snapshots.every_events, 1..=1 << 40),
             ("snapshots.keep", self.snapshots.keep as u64, 2..=10_000),
             ("snapshots.layers", self.snapshots.layers as u64, 1..=1_000),
             ("dataflow.workers", self.dataflow.workers as u64, 1..=256),
             ("dataflow.readers", self.dataflow.readers as u64, 1..=256),
             ("dataflow.epoch_gap_ms", self.dataflow.epoch_gap_ms, 1..=1_000),
-            ("recommend.sample", self.recommend.sample.into(), 1..=100_000),
             ("recommend.nearest", self.recommend.nearest.into(), 1..=100_000),
             ("recommend.decorrelate_from", self.recommend.decorrelate_from.into(), 1..=u32::MAX.into()),
             ("recommend.thin", self.recommend.thin.into(), 0..=100_000),

@@ -93,7 +93,7 @@ impl Recommending {
         self.unwanted.extend(seeds);
         let mut there = FxHashSet::default();
         self.seeds = seeds.iter().copied().filter(|seed| there.insert(*seed)).take(SEEDS_MAX).collect();
-        let (sample, but) = (self.knobs.sample, self.but);
+        let (sample, but) = (self.sample(), self.but);
         let mut seeds = self.seeds.clone();
         seeds.sort_unstable();
         let mut asks = start.everyone(&Read::Holding(Holding { seeds, sample, but }));
@@ -119,7 +119,7 @@ impl Recommending {
         }
         let titled = best(titled, self.knobs.nearest as usize).into_iter().map(|(playlist, _)| playlist);
         self.titled = titled.collect();
-        self.weighed = Weighed::new(&self.seeds, self.knobs.sample, here.views, here.epoch);
+        self.weighed = Weighed::new(&self.seeds, self.sample(), here.views, here.epoch);
         {
             let popularity = here.views.popularity.read();
             let held = |seed: &TrackId| popularity.of(*seed, here.epoch) > 0;
@@ -131,6 +131,11 @@ impl Recommending {
             self.weighed.decorrelate(&held, &self.known, ordered, &lengths);
         }
         self.candidates = candidates(&held, &self.weighed);
+    }
+
+    /// m
+    fn sample(&self) -> u32 {
+        self.knobs.sample_of(self.seeds.len())
     }
 
     fn constants(&self) -> Constants {

@@ -77,10 +77,11 @@ impl Twin {
         self.see("other constants for more playlists", large && k > 0);
         self.see("seeds at random", wanted.random_seeds && k >= 10);
         self.see("seeds in a list", !wanted.random_seeds && k >= 10);
+        let m = sizes.sample_of(given.len());
         let constants = Constants::new(k, n, large, wanted.random_seeds, plain);
         let asked = Asked { wanted, sizes, constants, given, unwanted, known, but, chart: self.chart() };
 
-        let mut seeds = self.weighed(&asked.known, sizes.sample, but);
+        let mut seeds = self.weighed(&asked.known, m, but);
         if k >= sizes.decorrelate_from {
             let ordered = matches!(wanted.seeds, Seeds::Tracks(_)) && !wanted.random_seeds;
             self.decorrelate(&mut seeds, asked.constants.row.e, ordered);
@@ -90,7 +91,7 @@ impl Twin {
         let title = title.map(|title| self.asked(title));
         let matches = title.as_ref().map(|title| self.alike(title)).unwrap_or_default();
         let voters = self.votes(&asked, &seeds, &nearest, &matches);
-        let titled = title.map(|title| self.alike_read(&title, sizes.sample, sizes.nearest, but));
+        let titled = title.map(|title| self.alike_read(&title, m, sizes.nearest, but));
         let scores = self.scores(&asked, &voters, &titled.unwrap_or_default(), &matches);
         let tracks = self.list(&asked, &seeds, &voters, &scores);
         Some(Recommendations { tracks, unknown_seeds })
