@@ -24,20 +24,6 @@ pub struct Changed {
     pub new: Option<Arc<Row>>,
 }
 
-impl Changed {
-    /// The same as changes of a collection of (track, neighbour) pairs, with what they share as the diff.
-    pub fn updates(&self) -> Vec<((TrackId, TrackId), i32)> {
-        let signed = |row: &Option<Arc<Row>>, sign: i32| -> Vec<_> {
-            let all = row.iter().flat_map(|row| row.neighbours());
-            all.map(|(other, shared)| ((self.track, other), sign * shared as i32)).collect()
-        };
-        let mut updates = signed(&self.old, -1);
-        updates.extend(signed(&self.new, 1));
-        differential_dataflow::consolidation::consolidate(&mut updates);
-        updates
-    }
-}
-
 /// A step of the graph: all rows are exact as-of its epoch now.
 #[derive(Clone, Debug)]
 pub struct GraphStep {

@@ -173,10 +173,13 @@ impl Board {
             worker.since = since;
         }
         let since = state.workers.iter().map(|worker| worker.since).min().unwrap_or(0);
-        // It is to be told whether the graph has all that came.
-        let graph = if self.settings.neighbours.keep > 0 { state.graph() } else { u64::MAX };
-        if let Some(newest) = state.fed.range(..=since.min(graph)).next_back().map(|(epoch, _)| *epoch) {
-            state.fed = state.fed.split_off(&newest);
+        if let Some(newest) = state.fed.range(..=since).next_back().map(|(epoch, _)| *epoch) {
+            let later = state.fed.split_off(&newest);
+            // It is to be told whether the graph has all that came: its next step is not before `since`.
+            let step =
+                state.fed.range(..=state.graph()).next_back().map(|(epoch, next)| (*epoch, next.clone()));
+            state.fed = later;
+            state.fed.extend(step);
         }
         drop(state);
         self.popularity.write().forget_before(since);

@@ -213,11 +213,6 @@ impl Restored {
         Restored { graph, ..self }
     }
 
-    /// What kind of rows there are, if there are any.
-    pub fn row_rules(&self) -> Option<RowRules> {
-        Some(self.graph.rules).filter(|_| !self.graph.rows.is_empty())
-    }
-
     /// Hands every row of the graph to `each`, in the order in which they were added.
     ///
     /// # Errors
