@@ -20,12 +20,12 @@ use crate::apply::apply;
 use crate::catalogue::{Catalogued, catalogue, popularity};
 use crate::edit::Edit;
 use crate::ids::{ArtistId, PlaylistId, TitleId, TrackId};
-use crate::neighbours::{Graph, GraphStep, neighbours};
+use crate::neighbours::{Graph, GraphStep, Place, neighbours};
 use crate::query::{Answer, Board, Desk, Hub, Local, Query, Round, rounds};
 use crate::settings::Settings;
 use crate::views::batch::{Batch, Batcher};
 use crate::views::beginning::Beginning;
-use crate::views::trace::Trace;
+use crate::views::trace::{Keys, Trace};
 use crate::views::{Books, Live, Views};
 
 /// Told of an event (its position on the log) that names an id another string has already, and why.
@@ -105,10 +105,10 @@ impl Dataflow {
             let arranged = [frontier(by_track.stream), frontier(by_title.stream), frontier(by_artist.stream)];
             let complete = scope.concatenate(arranged.into_iter().chain([counted]));
             let live = Live {
-                by_playlist: Trace::new(applied.by_playlist.trace),
-                by_track: Trace::new(by_track.trace),
-                by_title: Trace::new(by_title.trace),
-                by_artist: Trace::new(by_artist.trace),
+                by_playlist: Trace::new(applied.by_playlist.trace, Keys::of(home, peers)),
+                by_track: Trace::new(by_track.trace, Keys::ALL),
+                by_title: Trace::new(by_title.trace, Keys::ALL),
+                by_artist: Trace::new(by_artist.trace, Keys::ALL),
                 popularity: counts_here,
                 books: Books {
                     playlists: applied.playlists,
@@ -127,7 +127,8 @@ impl Dataflow {
             let rules = settings.neighbours;
             let graph = (rules.keep > 0).then(|| {
                 let stats = Arc::clone(&board.graph);
-                let graph = Graph::new(rules, board.begin(), (home, peers), rows, stats);
+                let place = Place { worker: home, workers: peers, local: local as u64 };
+                let graph = Graph::new(rules, board.begin(), place, rows, stats);
                 let graph = Rc::new(RefCell::new(graph));
                 neighbours(&batches, own_counts, complete.clone(), &graph, &hub);
                 graph

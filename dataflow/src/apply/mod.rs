@@ -38,7 +38,7 @@ use crate::snapshot::Share;
 use crate::views::Shared;
 use crate::views::batch::{self, Batch};
 use crate::views::book::Book;
-use crate::views::trace::{Spine, Trace, View};
+use crate::views::trace::{Keys, Spine, Trace, View};
 
 /// What a worker's playlists add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +132,7 @@ pub(crate) fn apply<'s>(
         spine.set_exert_logic(logic.clone());
     }
     let (trace, mut writer) = TraceAgent::new(spine, info, logger);
-    let mut own = Some(Trace::new(trace.clone()));
+    let mut own = Some(Trace::new(trace.clone(), Keys::ALL));
     let playlists = Arc::new(RwLock::new(share.playlists));
     let days = Arc::new(RwLock::new(share.days));
     let totals = <Shared<Book<_, _>>>::default();

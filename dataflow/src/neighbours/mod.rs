@@ -1,6 +1,6 @@
 //! The graph of co-occurrence, kept up to date by the delta rule: [`pace`] says when, [`delta`] (where the
 //! playlists live) makes notes of their changes, [`rows`] (where the rows live) takes them and asks for what it
-//! cannot know, [`count`] (everywhere) answers from its part of the posting lists, [`settle`] (where the rows
+//! cannot know, [`count`] (once in each process) answers from the posting lists there, [`settle`] (where the rows
 //! live) takes the answers in, [`step`] tells what came of it.
 //!
 //! The row of a track: over the track's sample, how many playlists hold each other track; the `keep` highest by
@@ -50,11 +50,32 @@ pub type Batches<'s> = StreamVec<'s, u64, Span<u64, Batch<PlaylistId, TrackId>>>
 /// Track → row, of one worker.
 pub type Rows = Book<TrackId, Arc<Row>>;
 
+/// A worker among all.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Its number, over all processes.
+    pub worker: u64,
+    /// How many there are.
+    pub workers: u64,
+    /// How many of them each process has.
+    pub local: u64,
+}
+
+impl Place {
+    /// One worker of each process: those that count for this one. They read what all workers of their process have.
+    fn counters(self) -> impl Iterator<Item = u64> {
+        (self.worker % self.local..self.workers).step_by(self.local as usize)
+    }
+
+    fn processes(self) -> u64 {
+        self.workers / self.local
+    }
+}
+
 /// What the operators of one worker share.
 pub struct Graph {
     rules: Neighbours,
-    worker: u64,
-    workers: u64,
+    place: Place,
     rows: Shared<Rows>,
     stats: Arc<Stats>,
     open: Open,
@@ -67,21 +88,14 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Of one worker of so many, that keeps its rows there; those that are there already are exact as-of `begin`.
-    /// Steps come after it.
-    pub fn new(
-        rules: Neighbours,
-        begin: u64,
-        (worker, workers): (u64, u64),
-        rows: Shared<Rows>,
-        stats: Arc<Stats>,
-    ) -> Self {
+    /// Of one worker, that keeps its rows there; those that are there already are exact as-of `begin`. Steps come
+    /// after it.
+    pub fn new(rules: Neighbours, begin: u64, place: Place, rows: Shared<Rows>, stats: Arc<Stats>) -> Self {
         let rules = Neighbours { grid_ms: rules.grid_ms.max(1), ..rules };
         stats::add(&stats.rows, rows.read().len(begin));
         Graph {
             rules,
-            worker,
-            workers,
+            place,
             rows,
             stats,
             open: Open::default(),
@@ -109,7 +123,7 @@ impl Graph {
 
     /// Changes that are this worker's share of a burst.
     fn share(&self) -> usize {
-        (u64::from(self.rules.burst) / self.workers).max(1) as usize
+        (u64::from(self.rules.burst) / self.place.workers).max(1) as usize
     }
 
     /// The rules, the share and the statistics.
@@ -118,7 +132,7 @@ impl Graph {
     }
 
     fn owns(&self, track: TrackId) -> bool {
-        track.0 % self.workers == self.worker
+        track.0 % self.place.workers == self.place.worker
     }
 
     /// Puts a row in the place of the one there was.

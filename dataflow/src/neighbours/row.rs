@@ -16,7 +16,7 @@ pub type Rank = (Reverse<u32>, TrackId);
 /// Any track that shares two playlists is better.
 const NOBODY: Rank = (Reverse(1), TrackId(0));
 /// Playlists that a neighbour shares at least: one may be chance.
-const SHARED_MIN: u32 = 2;
+pub const SHARED_MIN: u32 = 2;
 /// Gains that a row remembers. One more, and the bound is raised by one instead: most are forgotten then.
 const GAINS_MAX: usize = 24;
 /// Questions of one row that cost more than to count it anew.

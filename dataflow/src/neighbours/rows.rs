@@ -1,4 +1,4 @@
-//! Where the rows live: each takes its notes, and asks all workers for what it cannot know.
+//! Where the rows live: each takes its notes, and asks all processes for what it cannot know.
 //!
 //! A step's notes are put to their rows as they come, and taken row by row, in slices: a playlist of thousands of
 //! tracks makes millions. So many questions are under way at a time. The step has ended here when [`super::settle`] has all answers; nothing begins before it has ended everywhere.
@@ -65,7 +65,7 @@ pub fn rows<'s>(
     hub: &Local<Hub>,
 ) -> StreamVec<'s, u64, Result<Ask, Vec<Changed>>> {
     let scope = notes.scope();
-    let (me, peers) = (scope.index() as u64, scope.peers() as u64);
+    let place = graph.borrow().place;
     let (graph, hub) = (Rc::clone(graph), Rc::clone(hub));
     let to = Exchange::new(Note::to);
     notes.binary_frontier(counts, to, Pipeline, "Rows", move |_cap, info| {
@@ -110,8 +110,8 @@ pub fn rows<'s>(
             while graph.open.weight() < OPEN_MAX
                 && let Some(wanted) = at_work.asks.pop_front()
             {
-                graph.open.ask(wanted, peers);
-                session.give_iterator((0..peers).map(|to| Ok(Ask { to, home: me, wanted })));
+                graph.open.ask(wanted, place.processes());
+                session.give_iterator(place.counters().map(|to| Ok(Ask { to, home: place.worker, wanted })));
             }
             drop(session);
             if at_work.rows.len() == 0 && at_work.asks.is_empty() {

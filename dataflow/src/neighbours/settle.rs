@@ -1,4 +1,4 @@
-//! Back where the rows live: what all workers have counted is added up, and the rows take it in.
+//! Back where the rows live: what all processes have counted is added up, and the rows take it in.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ pub struct Open {
 }
 
 struct Asked {
-    /// Workers that have not replied.
+    /// Processes that have not replied.
     left: u64,
     wanted: Wanted,
     sampled: u32,
@@ -45,15 +45,15 @@ impl Open {
         self.weight
     }
 
-    /// Something is asked of so many workers.
-    pub fn ask(&mut self, wanted: Wanted, workers: u64) {
+    /// Something is asked of so many processes.
+    pub fn ask(&mut self, wanted: Wanted, processes: u64) {
         let (key, weight) = wanted.key();
         self.weight += weight;
-        let asked = Asked { left: workers, wanted, sampled: 0, parts: Vec::new(), count: 0 };
+        let asked = Asked { left: processes, wanted, sampled: 0, parts: Vec::new(), count: 0 };
         self.asked.insert(key, asked);
     }
 
-    /// A worker has replied; gives what was asked if it was the last.
+    /// A process has replied; gives what was asked if it was the last.
     fn reply(&mut self, reply: Reply) -> Option<Asked> {
         let key = match &reply.found {
             Found::Row { .. } => (reply.track, None),

@@ -53,8 +53,10 @@ struct State {
 
 #[derive(Clone, Default)]
 struct Worker {
-    /// Complete through this epoch.
-    shown: Option<(u64, Views)>,
+    /// As it last looked at them.
+    views: Option<Views>,
+    /// They are complete through this epoch; none if readers are to see none.
+    through: Option<u64>,
     /// It will not read before this epoch itself.
     since: u64,
     /// The newest step of the graph that it knows to have ended.
@@ -122,13 +124,25 @@ impl Board {
         self.state.lock().next(epoch)
     }
 
-    /// Worker `index` shows its views, complete through `through`. If that makes a newer epoch readable,
-    /// `tell` hears of it and of the offsets it leads to, in order. Gives the epoch before which no reader
-    /// looks any more.
-    pub fn show(&self, index: usize, through: u64, views: Views, tell: impl FnOnce(u64, Vec<u64>)) -> u64 {
+    /// Worker `index` has looked at its views.
+    pub fn renew(&self, index: usize, views: Views) {
+        if let Some(worker) = self.state.lock().workers.get_mut(index) {
+            worker.views = Some(views);
+        }
+    }
+
+    /// The views of all workers as they last looked at them, as if they were one; none before the first look.
+    pub fn views(&self) -> Option<Views> {
+        let views = self.state.lock().views();
+        Views::of_all(&views?)
+    }
+
+    /// What worker `index` sees is complete through `through`. If that makes a newer epoch readable, `tell` hears of
+    /// it and of the offsets it leads to, in order. Gives the epoch before which no reader looks any more.
+    pub fn show(&self, index: usize, through: u64, tell: impl FnOnce(u64, Vec<u64>)) -> u64 {
         let mut state = self.state.lock();
         if let Some(worker) = state.workers.get_mut(index) {
-            worker.shown = Some((through, views));
+            worker.through = Some(through);
         }
         let newest = state.newest().unwrap_or(0);
         if newest > state.told {
@@ -189,7 +203,7 @@ impl Board {
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        state.workers.iter_mut().for_each(|worker| worker.shown = None);
+        state.workers.iter_mut().for_each(|worker| worker.through = None);
         self.news.notify_all();
     }
 
@@ -216,7 +230,7 @@ impl Board {
 
     /// Of an epoch that is held or the newest; none if some worker shows nothing.
     fn lease_of(self: &Arc<Self>, as_of: u64, state: &mut State) -> Option<Lease> {
-        let views = Views { graph: state.graph(), ..state.views()? };
+        let views = Views { graph: state.graph(), ..Views::of_all(&state.views()?)? };
         state.epochs_read.more(as_of);
         state.steps_read.more(views.graph);
         let graph =
@@ -246,14 +260,12 @@ impl Board {
 impl State {
     /// The newest epoch that all workers have reached.
     fn newest(&self) -> Option<u64> {
-        let through = self.workers.iter().map(|worker| worker.shown.as_ref().map(|(through, _)| *through));
-        through.min().flatten()
+        self.workers.iter().map(|worker| worker.through).min().flatten()
     }
 
-    /// The views of all workers, if all show some.
-    fn views(&self) -> Option<Views> {
-        let shown = self.workers.iter().map(|worker| Some(worker.shown.as_ref()?.1.clone()));
-        Views::of_all(&shown.collect::<Option<Vec<Views>>>()?)
+    /// The views of each worker, if all have looked.
+    fn views(&self) -> Option<Vec<Views>> {
+        self.workers.iter().map(|worker| worker.views.clone()).collect()
     }
 
     /// The newest step of the graph that all workers know to have ended.

@@ -26,7 +26,7 @@ pub use crate::views::trending::Growth;
 pub use board::{Board, Foreseen, GraphLease, Lease, Pin};
 pub use pair::Both;
 pub use plan::Desk;
-pub(crate) use read::{LOCKED, counted};
+pub(crate) use read::{Counted, LOCKED, counted};
 pub use recommend::BECAUSE_MAX;
 pub use round::{Hub, Local, Round, rounds};
 pub use tally::Tally;

@@ -46,6 +46,7 @@ impl Hub {
     /// Of the views of worker `index` of its process.
     pub fn new(mut live: Live, board: Arc<Board>, index: usize) -> Self {
         let views = live.refresh();
+        board.renew(index, views.clone());
         Hub { live, views, board, index, held: Vec::new(), outside: 0, since: 0 }
     }
 
@@ -54,9 +55,15 @@ impl Hub {
         &self.views
     }
 
+    /// The views of all workers of this process, each as of its own last look; none before the first.
+    pub(crate) fn of_process(&self) -> Option<Views> {
+        self.board.views()
+    }
+
     /// Looks at what is there now.
     pub(crate) fn refresh(&mut self) {
         self.views = self.live.refresh();
+        self.board.renew(self.index, self.views.clone());
     }
 
     /// A step of the graph has ended on all workers: see [`Board::step`].
@@ -70,7 +77,7 @@ impl Hub {
     /// Shows what is complete through `epoch` to readers outside the dataflow: see [`Board::show`].
     pub fn show(&mut self, epoch: u64, tell: impl FnOnce(u64, Vec<u64>)) {
         self.refresh();
-        self.outside = self.board.show(self.index, epoch, self.views.clone(), tell);
+        self.outside = self.board.show(self.index, epoch, tell);
         self.settle();
     }
 

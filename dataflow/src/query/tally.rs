@@ -1,24 +1,28 @@
 //! Sums by id: the inner loop of every recommendation.
 //!
-//! A table with open addressing, because ids are random already and nothing is ever taken out: twice as
-//! fast as a general map. Which places are taken is listed apart: to look at each place whether it is costs a
-//! wrong guess of the processor's at every other one.
+//! A table with open addressing, because ids are random already and nothing is ever taken out. It has only the place
+//! of each id among the sums, and some bits to tell it from most others: most of what is looked at is in the
+//! processor's nearest memory then.
 
 use std::cell::Cell;
 
 /// Sums by id.
+#[derive(Default)]
 pub struct Tally {
-    /// (id, sum); of those in use at most half are taken. Id 0 stands for a free place.
-    slots: Vec<(u64, i64)>,
+    /// The first `number` are in use, in the order in which they came; the others are (0, 0).
+    sums: Vec<(u64, i64)>,
+    number: usize,
+    /// 0, or some bits of an id and, in the lowest bits, its place in `sums` from 1. At most half are taken.
+    slots: Vec<u32>,
     /// The first 2^bits slots are in use: few ids stay near each other, whatever there was before.
     bits: u32,
-    taken: Vec<u32>,
-    /// The sum of the id that is 0 itself.
-    zero: i64,
 }
 
 /// Ids expected where it is not known how many there will be.
 pub const SOME_IDS: usize = 1 << 13;
+
+/// Slots that the smallest tally has.
+const ROOM_MIN: usize = 16;
 
 thread_local! {
     /// One tally is in use at a time.
@@ -32,8 +36,7 @@ impl Tally {
     /// Runs `work` with an empty tally, whose memory this thread keeps for the next. About so many `ids` are
     /// expected: it grows if there are more.
     pub fn with<T>(ids: usize, work: impl FnOnce(&mut Tally) -> T) -> T {
-        let mut tally =
-            SPARE.take().unwrap_or_else(|| Tally { slots: Vec::new(), bits: 0, taken: Vec::new(), zero: 0 });
+        let mut tally = SPARE.take().unwrap_or_default();
         tally.use_room_for(ids);
         let done = work(&mut tally);
         tally.clear();
@@ -43,15 +46,18 @@ impl Tally {
 
     /// An empty tally gets room for so many ids before it grows.
     fn use_room_for(&mut self, ids: usize) {
-        self.bits = (2 * ids).max(16).next_power_of_two().trailing_zeros();
-        if self.slots.len() < 1 << self.bits {
-            self.slots.resize(1 << self.bits, (0, 0));
+        self.bits = (2 * ids).max(ROOM_MIN).next_power_of_two().trailing_zeros();
+        let slots = 1 << self.bits;
+        if self.slots.len() < slots {
+            self.slots.resize(slots, 0);
+            self.sums.resize(slots / 2, (0, 0));
         }
     }
 
     fn clear(&mut self) {
-        self.taken.drain(..).for_each(|at| self.slots[at as usize] = (0, 0));
-        self.zero = 0;
+        self.slots[..1 << self.bits].fill(0);
+        self.sums[..self.number].fill((0, 0));
+        self.number = 0;
     }
 
     /// Adds to the sum of an id.
@@ -63,42 +69,43 @@ impl Tally {
     /// The sum of an id, 0 at first.
     #[inline]
     pub fn slot(&mut self, id: u64) -> &mut i64 {
-        if id == 0 {
-            return &mut self.zero;
-        }
-        if self.taken.len() >> (self.bits - 1) != 0 {
+        if self.number >> (self.bits - 1) != 0 {
             self.grow();
         }
         let slots = &mut self.slots[..1 << self.bits];
         let mask = slots.len() - 1;
-        let mut at = (id.wrapping_mul(SPREAD) >> (64 - self.bits)) as usize & mask;
-        while slots[at].0 != id {
-            if slots[at].0 == 0 {
-                slots[at] = (id, 0);
-                self.taken.push(at as u32);
-                break;
+        let spread = id.wrapping_mul(SPREAD);
+        let (mark, mut at) = ((spread as u32) << self.bits, (spread >> (64 - self.bits)) as usize & mask);
+        loop {
+            let there = slots[at] as usize;
+            if there == 0 {
+                slots[at] = mark | (self.number as u32 + 1);
+                let (new, sum) = &mut self.sums[self.number];
+                self.number += 1;
+                *new = id;
+                return sum;
+            }
+            let place = (there & mask) - 1;
+            if there - place - 1 == mark as usize && self.sums[place].0 == id {
+                return &mut self.sums[place].1;
             }
             at = (at + 1) & mask;
         }
-        &mut slots[at].1
     }
 
+    // Apart from the loop that adds, which is shorter then.
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
-        let (all, zero): (Vec<_>, _) = (self.taken().collect(), self.zero);
+        let all = self.sums[..self.number].to_vec();
         self.clear();
         self.use_room_for(2 * all.len());
         all.into_iter().for_each(|(id, sum)| self.add(id, sum));
-        self.zero = zero;
     }
 
-    fn taken(&self) -> impl Iterator<Item = (u64, i64)> {
-        self.taken.iter().map(|at| self.slots[*at as usize])
-    }
-
-    /// All ids with a positive sum, in no order.
+    /// All ids with a positive sum, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        let ids = self.taken().chain([(0, self.zero)]);
-        ids.filter(|(_, sum)| *sum > 0).map(|(id, sum)| (id, sum as u64))
+        self.sums[..self.number].iter().filter(|(_, sum)| *sum > 0).map(|(id, sum)| (*id, *sum as u64))
     }
 }
 

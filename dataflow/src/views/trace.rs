@@ -22,22 +22,44 @@ pub type Spine<K, V> = spine_fueled::Spine<Batch<K, V>>;
 pub trait Id: ExchangeData + Copy + Ord + std::hash::Hash + Into<u64> {}
 impl<T: ExchangeData + Copy + Ord + std::hash::Hash + Into<u64>> Id for T {}
 
+/// Which keys a batch may have: those that are `worker` modulo `workers`.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    worker: u64,
+    workers: u64,
+}
+
+impl Keys {
+    /// Any.
+    pub const ALL: Keys = Keys { worker: 0, workers: 1 };
+
+    /// Those that live with this one of so many workers.
+    pub fn of(worker: u64, workers: u64) -> Self {
+        Keys { worker, workers }
+    }
+
+    fn has(self, key: impl Into<u64>) -> bool {
+        self.workers == 1 || key.into() % self.workers == self.worker
+    }
+}
+
 /// One batch, and what makes it cheap to read: `newest` is its latest update time, `plain` says that it
 /// holds insertions only. Equal neighbouring (time, diff) pairs are stored once, so both come from a very
 /// short list even in a batch of millions.
 #[derive(Clone)]
 struct Part<K: Id, V: Id> {
     batch: Batch<K, V>,
+    keys: Keys,
     newest: u64,
     plain: bool,
 }
 
 impl<K: Id, V: Id> Part<K, V> {
-    fn new(batch: Batch<K, V>) -> Self {
+    fn new(batch: Batch<K, V>, keys: Keys) -> Self {
         let upds = &batch.storage.upds;
         let newest = upds.times.iter().copied().max().unwrap_or(0);
         let plain = upds.diffs.iter().all(|diff| *diff == 1);
-        Part { batch, newest, plain }
+        Part { batch, keys, newest, plain }
     }
 
     fn is_plain(&self, as_of: u64) -> bool {
@@ -56,6 +78,9 @@ impl<K: Id, V: Id> Part<K, V> {
 
     /// Where the values of `key` lie, found from position `at` on, which moves there.
     fn values(&self, at: &mut usize, key: &K) -> (usize, usize) {
+        if !self.keys.has(*key) {
+            return (0, 0);
+        }
         let storage = &self.batch.storage;
         *at = seek(&storage.keys, *at, key);
         if storage.keys.get(*at) == Some(key) { storage.vals.bounds(*at) } else { (0, 0) }
@@ -65,14 +90,15 @@ impl<K: Id, V: Id> Part<K, V> {
 /// An arrangement as the worker that keeps it follows it.
 pub struct Trace<K: Id, V: Id> {
     agent: TraceAgent<Spine<K, V>>,
+    keys: Keys,
     view: View<K, V>,
 }
 
 impl<K: Id, V: Id> Trace<K, V> {
-    /// Follows an arrangement, and never stands in the way of merging.
-    pub fn new(mut agent: TraceAgent<Spine<K, V>>) -> Self {
+    /// Follows an arrangement that may have these keys, and never stands in the way of merging.
+    pub fn new(mut agent: TraceAgent<Spine<K, V>>, keys: Keys) -> Self {
         agent.set_physical_compaction(AntichainRef::new(&[]));
-        Trace { agent, view: View::default() }
+        Trace { agent, keys, view: View::default() }
     }
 
     /// Promises to read only as-of `since` or later.
@@ -83,9 +109,9 @@ impl<K: Id, V: Id> Trace<K, V> {
     /// Takes the present batches, keeping what is known of the old ones.
     pub fn refresh(&mut self) {
         let Some(batches) = self.agent.batches_through(Antichain::new().borrow()) else { return };
-        let old = &self.view.parts;
+        let (old, keys) = (&self.view.parts, self.keys);
         let known = |batch: &Batch<K, V>| old.iter().find(|part| part.batch.is(batch)).cloned();
-        let parts = batches.into_iter().map(|batch| known(&batch).unwrap_or_else(|| Part::new(batch)));
+        let parts = batches.into_iter().map(|batch| known(&batch).unwrap_or_else(|| Part::new(batch, keys)));
         self.view = View { parts: parts.collect() };
     }
 
@@ -110,7 +136,7 @@ impl<K: Id, V: Id> Default for View<K, V> {
 
 impl<'a, K: Id, V: Id> FromIterator<&'a Batch<K, V>> for View<K, V> {
     fn from_iter<I: IntoIterator<Item = &'a Batch<K, V>>>(batches: I) -> Self {
-        View { parts: batches.into_iter().map(|batch| Part::new(batch.clone())).collect() }
+        View { parts: batches.into_iter().map(|batch| Part::new(batch.clone(), Keys::ALL)).collect() }
     }
 }
 

@@ -16,6 +16,7 @@ use timely::communication::WorkerGuards;
 use crate::edit::Edit;
 use crate::engine::{Dataflow, Refused};
 use crate::neighbours::{GraphStep, Stats};
+use crate::priority::{self, stand_back};
 use crate::query::{Answer, Board, GraphLease, Lease, Pin, Question};
 use crate::settings::Settings;
 use crate::snapshot::{Restored, Snapshot};
@@ -206,6 +207,9 @@ impl Engine {
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
             };
             let asked = options.answers == Answers::Workers;
+            if !asked {
+                stand_back(priority::WORKERS);
+            }
             let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown, asked);
             let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));
             Loop::new(worker, dataflow, (options.epoch_gap, options.heartbeat), outside, feed, commands)

@@ -59,11 +59,12 @@ impl<'a> Asker<'a> {
     fn ask(
         &self,
         seeds: Vec<TrackId>,
+        title: Option<Box<str>>,
         knobs: settings::Recommend,
         told: impl FnOnce(Answer, f64) + Send + 'static,
     ) -> anyhow::Result<()> {
         let knobs = Some(Box::new(knobs));
-        let question = Recommend { knobs, ..Recommend::new(Seeds::Tracks(seeds), LIMIT) };
+        let question = Recommend { knobs, title, ..Recommend::new(Seeds::Tracks(seeds), LIMIT) };
         let began = Instant::now();
         let reply = Box::new(move |answer| told(answer, began.elapsed().as_secs_f64()));
         Ok(self.engine.ask(Question::Recommend(question), reply)?)
@@ -82,7 +83,7 @@ impl<'a> Asker<'a> {
             let seeds = self.seeds(5);
             let (to, told) = sync_channel(1);
             // Nobody waits for it only if the run has failed.
-            self.ask(seeds.clone(), settings::Recommend::plain(), move |answer, took| {
+            self.ask(seeds.clone(), None, settings::Recommend::plain(), move |answer, took| {
                 to.send((answer, took)).unwrap_or(());
             })?;
             let (answer, took) = told.recv()?;
@@ -100,16 +101,18 @@ impl<'a> Asker<'a> {
         Ok((ours, theirs))
     }
 
-    /// All of the scoring, and plain kNN in between.
-    pub fn scored(&mut self, seeds: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+    /// All of the scoring, with one of these titles if there are any, and plain kNN in between.
+    pub fn scored(&mut self, seeds: usize, titles: &[Box<str>]) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
         let (mut full, mut plain) = (Vec::new(), Vec::new());
         for _ in 0..SCORED {
             let seeds = self.seeds(seeds);
-            for (knobs, all) in
-                [(settings::Recommend::default(), &mut full), (settings::Recommend::plain(), &mut plain)]
-            {
+            let title = titles.get(self.dice.random_range(0..titles.len().max(1))).cloned();
+            for (title, knobs, all) in [
+                (title, settings::Recommend::default(), &mut full),
+                (None, settings::Recommend::plain(), &mut plain),
+            ] {
                 let (to, told) = sync_channel(1);
-                self.ask(seeds.clone(), knobs, move |_, took| to.send(took).unwrap_or(()))?;
+                self.ask(seeds.clone(), title, knobs, move |_, took| to.send(took).unwrap_or(()))?;
                 all.push(told.recv()?);
             }
         }
@@ -139,7 +142,7 @@ impl<'a> Asker<'a> {
     pub fn ours_beside(&mut self, lasts: impl Fn(Duration) -> bool) -> anyhow::Result<Vec<f64>> {
         self.beside(lasts, |asker, seeds, to| {
             let plain = settings::Recommend::plain();
-            asker.ask(seeds, plain, move |_, took| to.send(took).unwrap_or(()))
+            asker.ask(seeds, None, plain, move |_, took| to.send(took).unwrap_or(()))
         })
     }
 

@@ -56,6 +56,17 @@ impl Corpus {
         pairs
     }
 
+    /// Titles of playlists, as often as they are there.
+    pub fn titles(&self) -> Vec<Box<str>> {
+        let mut titles = Vec::new();
+        self.read(|event| {
+            if let Change::PlaylistPut { title: Some(title), .. } = &event.change {
+                titles.push(title.as_ref().into());
+            }
+        });
+        titles
+    }
+
     pub fn remove(self) -> anyhow::Result<()> {
         Ok(fs::remove_dir_all(self.folder)?)
     }

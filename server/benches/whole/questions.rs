@@ -77,10 +77,12 @@ pub fn measure(
 pub fn scoring(corpus: &Corpus, loaded: &Loaded, table: &mut Table) -> anyhow::Result<()> {
     let csr = Csr::new(corpus.pairs());
     let mut asker = Asker::new(&loaded.engine, &csr);
-    for seeds in [1, 5, 25, 100] {
-        let (full, plain) = asker.scored(seeds)?;
+    let titles = corpus.titles();
+    let all = [1, 5, 25, 100].map(|seeds| (seeds, &[][..], "")).into_iter();
+    for (seeds, titles, what) in all.chain([1, 5].map(|seeds| (seeds, &titles[..], " and a title"))) {
+        let (full, plain) = asker.scored(seeds, titles)?;
         let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
-        let what = format!("all of the scoring beside plain kNN, {seeds} seeds, mean");
+        let what = format!("all of the scoring beside plain kNN, {seeds} seeds{what}, mean");
         table.ratio(&what, mean(&full), mean(&plain), 2.5, ms);
         let [p50, p90] = [0.5, 0.9].map(|q| (ms(quantile(&full, q)), ms(quantile(&plain, q))));
         table.note(&format!("p50 {} ({}), p90 {} ({})", p50.0, p50.1, p90.0, p90.1));

@@ -52,24 +52,30 @@ impl Pushed {
         *self = Pushed::default();
     }
 
-    /// Sends those that have changed since.
+    /// Sends those that have changed since; false if there is no room for one.
     pub fn send(
         &mut self,
         next: &[u64],
         (engine, days, limit): (&Engine, u16, usize),
         connection: &mut Connection,
         ledger: &mut Ledger,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if self.next == next && self.sent.iter().all(|sent| !sent.is_empty()) {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(charts) = Charts::read(engine, days, limit) else { return Ok(()) };
+        let Some(charts) = Charts::read(engine, days, limit) else { return Ok(true) };
         let (epoch, bodies) = (charts.as_of, [popular(&charts), trending(&charts)]);
-        let mut writes = Vec::new();
+        let (mut writes, mut has_room) = (Vec::new(), true);
         for (number, (chart, body)) in [Chart::Popular, Chart::Trending].into_iter().zip(bodies).enumerate() {
             let (key, value) = (connection.layout().chart(chart), dated(epoch, &body));
-            if body != self.sent[number] && ledger.other(number, key.len() + value.len()) {
+            if body == self.sent[number] {
+                continue;
+            }
+            if ledger.other(number, key.len() + value.len()) {
                 writes.push((number, body, Write { key, value, epoch, gone: false }));
+            } else {
+                self.sent[number].clear();
+                has_room = false;
             }
         }
         for (number, body, write) in writes {
@@ -79,7 +85,7 @@ impl Pushed {
             metrics::redis_set(0, won.iter().filter(|won| !**won).count(), 0);
         }
         next.clone_into(&mut self.next);
-        Ok(())
+        Ok(has_room)
     }
 }
 

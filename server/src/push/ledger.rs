@@ -34,6 +34,8 @@ pub struct Ledger {
     bytes: usize,
     /// Bytes of what is no row.
     others: [usize; OTHERS],
+    /// Bytes that it is to have: rows give way to it.
+    wanted: [usize; OTHERS],
     most_keys: usize,
     most_bytes: u64,
 }
@@ -41,8 +43,8 @@ pub struct Ledger {
 impl Ledger {
     /// Nothing yet, and never more than this.
     pub fn new(most_keys: usize, most_bytes: u64) -> Self {
-        let (rows, gone, bytes, others) = Default::default();
-        Ledger { rows, gone, bytes, others, most_keys, most_bytes }
+        let (rows, gone, bytes, others, wanted) = Default::default();
+        Ledger { rows, gone, bytes, others, wanted, most_keys, most_bytes }
     }
 
     /// What stands there of a track.
@@ -61,7 +63,8 @@ impl Ledger {
             Some(held) => (self.keys(), held.bytes),
             None => (self.keys() + 1, 0),
         };
-        let fits = keys <= self.most_keys && self.bytes() - there as u64 + bytes as u64 <= self.most_bytes;
+        let rows = (self.bytes - there + bytes) as u64;
+        let fits = keys <= self.most_keys && (bytes <= there || rows <= self.left_by_others());
         if fits {
             // Until it is known to be set, either may stand there.
             let larger = bytes.max(there);
@@ -112,9 +115,11 @@ impl Ledger {
         self.bytes -= self.gone.drain(..over).map(|(_, bytes)| bytes).sum::<usize>();
     }
 
-    /// Something that is no row is to be set: whether there is room.
+    /// Something that is no row is to be set: whether there is room. If not, some is kept for it as soon as rows leave
+    /// any.
     pub fn other(&mut self, number: usize, bytes: usize) -> bool {
         let there = self.others[number];
+        self.wanted[number] = bytes;
         let fits = self.bytes() - there as u64 + bytes as u64 <= self.most_bytes;
         if fits {
             self.others[number] = bytes;
@@ -132,12 +137,18 @@ impl Ledger {
         (self.bytes + self.others.iter().sum::<usize>()) as u64
     }
 
+    /// What there is for rows.
+    fn left_by_others(&self) -> u64 {
+        let others = self.others.iter().zip(self.wanted).map(|(there, wanted)| wanted.max(*there));
+        self.most_bytes.saturating_sub(others.sum::<usize>() as u64)
+    }
+
     /// How many of these tracks there is room for, the first ones first; rows that do not stand there yet are taken
     /// to be as large as the others.
     pub fn room_for(&self, tracks: &[TrackId]) -> usize {
         let rows: usize = self.rows.values().map(|held| held.bytes).sum();
         let mean = rows.checked_div(self.rows.len()).unwrap_or(0);
-        let mut left = self.most_bytes.saturating_sub(self.others.iter().sum::<usize>() as u64);
+        let mut left = self.left_by_others();
         let fits = |track: &&TrackId| {
             let bytes = self.rows.get(track).map_or(mean, |held| held.bytes) as u64;
             left.checked_sub(bytes).map(|rest| left = rest).is_some()
@@ -192,5 +203,9 @@ mod tests {
         assert_eq!(ledger.room_for(&tracks), 1);
         assert!(ledger.intend(tracks[0], "a", 10));
         assert_eq!((ledger.room_for(&tracks), ledger.room_for(&tracks[..2])), (3, 2));
+        // What is no row comes before all.
+        assert!(!ledger.other(1, 60));
+        assert_eq!(ledger.room_for(&tracks), 1);
+        assert!(!ledger.intend(tracks[1], "b", 10) && ledger.intend(tracks[3], "d", 50));
     }
 }

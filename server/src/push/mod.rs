@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
+use segue_dataflow::priority::{self, stand_back};
 use segue_dataflow::workers::{Engine, Progress};
 use tokio::sync::watch;
 
@@ -27,8 +28,6 @@ use pusher::Pusher;
 
 /// How long the end of the server waits for one request to Redis.
 const END: Duration = Duration::from_secs(1);
-/// How much the thread stands back: 10 gives it a tenth of what another has.
-const NICE: i32 = 10;
 
 /// What the thread has.
 pub struct Parts {
@@ -65,12 +64,7 @@ impl Push {
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let (inbox, (ends, end)) = (Arc::clone(&parts.inbox), sync_channel(0));
         Builder::new().name("redis".into()).spawn(move || {
-            // Elsewhere it would be the whole process that stands back.
-            if cfg!(target_os = "linux")
-                && let Err(error) = rustix::process::nice(NICE)
-            {
-                tracing::debug!("rows are pushed at the usual priority: {error}");
-            }
+            stand_back(priority::COPIES);
             Pusher::new(parts).run();
             drop(ends);
         })?;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use segue_connectors::log::Log;
 use segue_connectors::snapshot::{Error, Manifest, Store};
+use segue_dataflow::priority::{self, stand_back};
 use segue_dataflow::workers::{Engine, Progress};
 use tokio::sync::{oneshot, watch};
 
@@ -28,8 +29,6 @@ const GRAPH: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 /// How long to wait after one that failed, at the most.
 const RETRY: Duration = Duration::from_secs(10);
-/// How much a thread that writes one stands back: 10 gives it a tenth of what another has.
-const NICE: i32 = 10;
 /// Requests for one that may wait.
 const REQUESTS_MAX: usize = 16;
 
@@ -120,12 +119,7 @@ fn stopping() -> String {
 fn behind<T: Send>(what: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     std::thread::scope(|scope| {
         let writing = Builder::new().name("snapshot-writer".into()).spawn_scoped(scope, || {
-            // Elsewhere it would be the whole process that stands back.
-            if cfg!(target_os = "linux")
-                && let Err(error) = rustix::process::nice(NICE)
-            {
-                tracing::debug!("a snapshot is written at the usual priority: {error}");
-            }
+            stand_back(priority::COPIES);
             what()
         })?;
         Ok(writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

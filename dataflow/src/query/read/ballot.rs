@@ -163,14 +163,10 @@ pub fn whole(
 }
 
 /// Tracks of a playlist, about: room for all of them costs less than to grow.
-const TRACKS_EACH: usize = 64;
+pub const TRACKS_EACH: usize = 64;
 
 /// The tracks of playlists, each with the sum of what its playlists give.
-pub fn tracks_of(
-    playlists: &Finds<'_, PlaylistId, TrackId>,
-    give: &[u64],
-    epoch: u64,
-) -> Vec<(TrackId, u64)> {
+fn tracks_of(playlists: &Finds<'_, PlaylistId, TrackId>, give: &[u64], epoch: u64) -> Vec<(TrackId, u64)> {
     Tally::with(TRACKS_EACH * give.len(), |sums| {
         playlists.updates(epoch, |i, track, diff| sums.add(track.0, give[i] as i64 * i64::from(diff)));
         sums.iter().map(|(track, sum)| (TrackId(track), sum)).collect()

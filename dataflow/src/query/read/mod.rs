@@ -20,7 +20,7 @@ use crate::sample;
 use crate::views::Views;
 use crate::views::parts::PARTS;
 use crate::views::trending::Growth;
-use ballot::{Voted, Votes, tracks_of, whole};
+use ballot::{TRACKS_EACH, Voted, Votes, whole};
 use evidence::{Evidence, Why};
 use holding::{Held, Holding};
 use stand_ins::{First, Holder};
@@ -152,8 +152,8 @@ impl Read {
             Read::Row(track) => Found::Row(row(views, *track, epoch)),
             Read::Shared { track, sample } => {
                 let last = last_sampled(views, *track, *sample, epoch);
-                let (sampled, shared) = counted(views, *track, last, epoch);
-                Found::Shared(sampled, shared)
+                let counted = counted(views, *track, last, 1, epoch);
+                Found::Shared(counted.sampled, counted.shared)
             }
             Read::Both { track, with, sample } => Found::Both(both(views, *track, *with, *sample, epoch)),
             Read::Totals => Found::Totals(totals(views, epoch)),
@@ -242,18 +242,29 @@ fn row(views: &Views, track: TrackId, as_of: u64) -> Option<FoundRow> {
     Some(FoundRow { epoch, sampled: row.sampled(), neighbours })
 }
 
-/// How many of the track's playlists up to `last` there are, and how many of them hold each other track.
-pub(crate) fn counted(
-    views: &Views,
-    track: TrackId,
-    last: PlaylistId,
-    epoch: u64,
-) -> (u32, Vec<(TrackId, u64)>) {
+/// What a track's playlists hold.
+pub(crate) struct Counted {
+    /// How many of them were read.
+    pub sampled: u32,
+    /// How many entries they have.
+    pub visited: usize,
+    /// Other tracks, and how many of them hold each.
+    pub shared: Vec<(TrackId, u64)>,
+}
+
+/// Counts the track's playlists up to `last`, for tracks that so many hold at `least`.
+pub(crate) fn counted(views: &Views, track: TrackId, last: PlaylistId, least: u64, epoch: u64) -> Counted {
     let mut sampled = views.by_track.values(track, epoch);
     sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
-    let each = vec![1; sampled.len()];
     let finds = views.by_playlist.find(&whole(sampled.iter().copied()));
-    let mut counts = tracks_of(&finds, &each, epoch);
-    counts.retain(|(other, _)| *other != track);
-    (sampled.len() as u32, counts)
+    let mut visited = 0;
+    let shared = Tally::with(TRACKS_EACH * sampled.len(), |sums| {
+        finds.updates(epoch, |_, other, diff| {
+            visited += 1;
+            sums.add(other.0, diff.into());
+        });
+        let others = sums.iter().filter(|(other, count)| *count >= least && *other != track.0);
+        others.map(|(other, count)| (TrackId(other), count)).collect()
+    });
+    Counted { sampled: sampled.len() as u32, visited, shared }
 }

@@ -38,7 +38,11 @@ impl Pusher {
             let next = self.parts.progress.borrow().next.clone();
             let settings = &self.parts.settings;
             let from = (&*self.parts.engine, self.parts.days, settings.chart);
-            self.charts.send(&next, from, connection, &mut self.ledger)?;
+            let charts_fit = self.charts.send(&next, from, connection, &mut self.ledger)?;
+            if std::mem::replace(&mut self.charts_fit, charts_fit) && !charts_fit {
+                // Rows give way.
+                self.due.sweep = now;
+            }
             self.due.charts = now + settings.charts_every.0;
         }
         if self.owed || self.sweep.is_none() && now >= self.due.sweep {

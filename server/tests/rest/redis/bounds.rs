@@ -1,16 +1,28 @@
 //! Bounds on what stands in Redis and on what waits.
 
-use super::{History, Place, expected, stands};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{History, Place, TRACKS, expected, stands, uri};
 use crate::harness::{Server, until};
 use crate::redis_server::Redis;
+
+/// Keys of a prefix, and the bytes of these and of their values.
+fn size(redis: &Redis, prefix: &str) -> [usize; 2] {
+    const SIZE: &str = "local keys, bytes = redis.call('KEYS', ARGV[1]), 0 \
+        for _, key in ipairs(keys) do bytes = bytes + #key + redis.call('STRLEN', key) end \
+        return {#keys, bytes}";
+    let size = redis.ask(&["EVAL", SIZE, "0", &format!("{prefix}:*")]);
+    [0, 1].map(|i| size[i].as_u64().unwrap() as usize)
+}
 
 #[test]
 fn there_is_never_more_in_redis_than_is_allowed() {
     let redis = Redis::start();
     type Own<'a> = &'a [(&'a str, &'a str)];
-    let bounds: [(&str, Own<'_>, usize, usize); 3] = [
+    let bounds: [(&str, Own<'_>, usize, usize); 2] = [
         ("keys", &[("REDIS__MAX_KEYS", "12")], 12, usize::MAX),
-        ("bytes", &[("REDIS__MAX_BYTES", "65536")], usize::MAX, 65_536),
         ("waiting", &[("REDIS__WAITING", "4")], usize::MAX, usize::MAX),
     ];
     for (what, own, keys, bytes) in bounds {
@@ -19,11 +31,7 @@ fn there_is_never_more_in_redis_than_is_allowed() {
         let server = Server::start_with(folder.path(), &place.variables());
         let mut history = History::new(3);
         let inside = || {
-            const SIZE: &str = "local keys, bytes = redis.call('KEYS', ARGV[1]), 0 \
-                for _, key in ipairs(keys) do bytes = bytes + #key + redis.call('STRLEN', key) end \
-                return {#keys, bytes}";
-            let size = redis.ask(&["EVAL", SIZE, "0", &format!("{what}:*")]);
-            let size = [0, 1].map(|i| size[i].as_u64().unwrap() as usize);
+            let size = size(&redis, what);
             assert!(size[0] <= keys && size[1] <= bytes, "{what}: {size:?}");
         };
         for _ in 0..40 {
@@ -48,5 +56,55 @@ fn there_is_never_more_in_redis_than_is_allowed() {
         if what == "waiting" {
             assert!(server.counted("segue_redis_dropped_total") > 0);
         }
+    }
+}
+
+#[test]
+fn rows_give_way_to_charts_that_grow() {
+    const BYTES: usize = 1 << 16;
+    let (redis, folder) = (Redis::start(), tempfile::tempdir().unwrap());
+    let own =
+        [("REDIS__MAX_BYTES", &*BYTES.to_string()), ("REDIS__NEIGHBOURS", "60"), ("REDIS__CHART", "1000")];
+    let server = Server::start_with(folder.path(), &Place::of(&redis.url, &own).variables());
+    let put = |playlist: u32, tracks: &mut dyn Iterator<Item = u32>| {
+        let tracks: Value = tracks.map(|track| json!({"uri": uri(track)})).collect();
+        let playlist = format!("p:{playlist}");
+        let event = json!({"v": 1, "type": "playlist_put", "playlist": playlist, "tracks": tracks, "at": "2026-01-05T12:00:00Z"});
+        server.events(&json!([event]));
+    };
+    // Rows of all these, larger than there is room for.
+    (0..10).for_each(|playlist| put(playlist, &mut (0..TRACKS)));
+    let full = |least: usize| {
+        let [_, bytes] = size(&redis, "segue");
+        assert!(bytes <= BYTES, "{bytes}");
+        (server.counted("segue_redis_left_out_rows") > 0 && bytes >= least).then_some(())
+    };
+    until("there is no room for more", || full(BYTES - 4_096));
+    // Without any more rows, both charts grow.
+    put(10, &mut (TRACKS..TRACKS + 300));
+    let rows = |all: &BTreeMap<String, Value>| all.keys().filter(|key| super::is_row(key)).count();
+    let chart = |stands: &BTreeMap<String, Value>, name: &str| {
+        let chart = stands.get(&format!("segue:v1:chart:{name}")).map(|chart| chart["chart"].clone());
+        let uris = chart.into_iter().flat_map(|chart| chart.as_array().cloned().unwrap_or_default());
+        uris.map(|place| place["uri"].clone()).collect::<Vec<_>>()
+    };
+    let told = |name: &str| {
+        let answer = server.get(&format!("/v1/charts/{name}?limit=1000")).body;
+        let uris = answer["chart"].as_array().unwrap().iter().map(|place| place["track"]["uri"].clone());
+        uris.collect::<Vec<_>>()
+    };
+    let all = until("the charts stand there", || {
+        full(0);
+        let stands = stands(&redis, "segue");
+        ["popular", "trending"].iter().all(|name| chart(&stands, name) == told(name)).then_some(stands)
+    });
+    assert_eq!(chart(&all, "popular").len(), 360);
+    // At the next sweep at the latest.
+    until("rows have the rest", || full(BYTES - 8_192));
+    let (expected, _) = expected(&server, "segue");
+    let rows_there = stands(&redis, "segue");
+    assert!((5..TRACKS as usize).contains(&rows(&rows_there)), "{}", rows(&rows_there));
+    for (key, row) in rows_there.iter().filter(|(key, _)| super::is_row(key)) {
+        assert_eq!(row["sampled"], expected[key]["sampled"]);
     }
 }
