@@ -211,6 +211,7 @@ impl Cards {
         let check = check(&record.uri);
         let held = Held { card: Card::of(record, &mut self.parties), playlists: 0, check };
         self.tracks.set(0, track, Some(held));
+        self.parties.all_used();
     }
 
     /// So many playlists hold the track, if it is known.
@@ -369,6 +370,20 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::edit::Party;
+
+    #[test]
+    fn what_was_kept_is_not_swept_at_once() {
+        let mut cards = Cards::default();
+        for n in 0..5_000 {
+            let artist = Party { uri: format!("a:{n}").into(), name: None };
+            let names = Names { artist: Some(artist), ..Names::default() };
+            let record =
+                TrackRecord { uri: format!("t:{n}").into(), inline: Some(names), ..Default::default() };
+            cards.restore(TrackId(n), &record);
+        }
+        assert!(!cards.parties.is_due());
+    }
 
     #[test]
     fn a_second_track_under_a_taken_id_is_refused_and_can_leave_again() {

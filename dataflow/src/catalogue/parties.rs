@@ -26,6 +26,7 @@ pub struct Parties {
     ids: Vec<ArtistId>,
     numbers: HashTable<PartyNo>,
     free: Vec<PartyNo>,
+    /// A sweep is due once there are more.
     sweep_at: usize,
     /// What URIs begin with, those of tracks too.
     pub(super) prefixes: Prefixes,
@@ -110,6 +111,11 @@ impl Parties {
         self.ids.get(number as usize).copied()
     }
 
+    /// All that are there are in use: a sweep takes as long as a look at all tracks.
+    pub fn all_used(&mut self) {
+        self.sweep_at = 2 * self.numbers.len();
+    }
+
     /// Whether it is time to [`Parties::sweep`].
     pub fn is_due(&self) -> bool {
         self.numbers.len() > self.sweep_at.max(SWEEP_MIN)
@@ -117,7 +123,7 @@ impl Parties {
 
     /// Drops all parties but these.
     pub fn sweep(&mut self, used: &FxHashSet<PartyNo>) {
-        let Parties { packed, begins, numbers, free, sweep_at, .. } = self;
+        let Parties { packed, begins, numbers, free, .. } = self;
         let mut kept = Vec::new();
         numbers.retain(|no| {
             let begin = used.contains(no).then_some(kept.len());
@@ -130,7 +136,7 @@ impl Parties {
             begin.is_some()
         });
         *packed = kept;
-        *sweep_at = 2 * numbers.len();
+        self.all_used();
     }
 }
 

@@ -93,6 +93,23 @@ impl Tally {
         }
     }
 
+    /// Takes the sum of an id away; 0 if there is none.
+    pub fn take(&mut self, id: u64) -> i64 {
+        let (mask, spread) = ((1 << self.bits) - 1, id.wrapping_mul(SPREAD));
+        let mut at = (spread >> (64 - self.bits)) as usize & mask;
+        loop {
+            let there = self.slots[at] as usize;
+            if there == 0 {
+                return 0;
+            }
+            let place = (there & mask) - 1;
+            if self.sums[place].0 == id {
+                return std::mem::take(&mut self.sums[place].1);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
     // Apart from the loop that adds, which is shorter then.
     #[cold]
     #[inline(never)]
@@ -131,6 +148,10 @@ mod tests {
                     let value = rng.random_range(-50..60);
                     tally.add(id, value);
                     *twin.entry(id).or_default() += value;
+                    if n % 97 == 0 {
+                        let id = id ^ u64::from(value > 0);
+                        assert_eq!(tally.take(id), twin.remove(&id).unwrap_or(0));
+                    }
                 }
                 tally.iter().collect()
             });

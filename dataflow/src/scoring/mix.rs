@@ -1,8 +1,7 @@
 //! What playlists with a like title give, beside the votes of similar ones or alone.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use crate::ids::TrackId;
+use crate::query::Tally;
 
 /// What tracks have got, and what one has that got all there was.
 #[derive(Debug, Default, PartialEq)]
@@ -33,17 +32,20 @@ pub fn mix(acc: Got, v: Got, title_adds: f64, seeds: &[TrackId]) -> Mixed {
     let Some(max_v) = v.tracks.iter().map(|(_, sum)| *sum).max() else {
         return Mixed { voted, titled: Vec::new(), total, alone: false };
     };
-    let seeds: FxHashSet<&TrackId> = seeds.iter().collect();
-    let others = voted.iter().filter(|(track, _)| !seeds.contains(track));
-    let Some(max_acc) = others.map(|(_, votes)| *votes).max() else {
+    // Few have more votes than all before them.
+    let most = |most: Option<u64>, (track, votes): &(TrackId, u64)| {
+        if most.is_none_or(|most| *votes > most) && !seeds.contains(track) { Some(*votes) } else { most }
+    };
+    let Some(max_acc) = voted.iter().fold(None, most) else {
         return Mixed { voted, titled: v.tracks, total: v.all as f64, alone: true };
     };
     let most = title_adds * max_acc as f64;
     let adds = |sum: u64| (most * (sum as f64 / max_v as f64)).round() as u64;
-    let mut added: FxHashMap<TrackId, u64> =
-        v.tracks.into_iter().map(|(track, sum)| (track, adds(sum))).collect();
-    voted.iter_mut().for_each(|(track, votes)| *votes += added.remove(track).unwrap_or(0));
-    let titled = added.into_iter().filter(|(_, votes)| *votes > 0).collect();
+    let titled = Tally::with(v.tracks.len(), |added| {
+        v.tracks.iter().for_each(|(track, sum)| added.add(track.0, adds(*sum) as i64));
+        voted.iter_mut().for_each(|(track, votes)| *votes += added.take(track.0) as u64);
+        added.iter().map(|(track, votes)| (TrackId(track), votes)).collect()
+    });
     Mixed { voted, titled, total: total + most, alone: false }
 }
 

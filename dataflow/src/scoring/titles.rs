@@ -1,7 +1,6 @@
-//! How well a playlist's title matches the one asked for.
+//! How well a playlist's title matches the one asked for: what it shares of it counts, up to [`MATCH_ONE`].
 
 use crate::ids::TitleId;
-use crate::title;
 
 /// A match that is complete, in whole units.
 pub const MATCH_ONE: u64 = 1 << 20;
@@ -28,18 +27,20 @@ impl Wanted {
         };
         Wanted { keys: [(*own, MATCH_ONE)].into_iter().chain(words.iter().map(count)).collect() }
     }
-
-    /// T: how well a title matches, in units of 2^-20.
-    pub fn matches(&self, other: &str) -> u64 {
-        let there = title::keys(other);
-        let shared = self.keys.iter().filter(|(key, _)| there.contains(key));
-        shared.map(|(_, count)| count).sum::<u64>().min(MATCH_ONE)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::title;
+
+    impl Wanted {
+        fn matches(&self, other: &str) -> u64 {
+            let there = title::keys(other);
+            let shared = self.keys.iter().filter(|(key, _)| there.contains(key));
+            shared.map(|(_, count)| count).sum::<u64>().min(MATCH_ONE)
+        }
+    }
 
     #[test]
     fn titles_match_by_name_or_by_rare_words() {

@@ -194,6 +194,34 @@ impl<K: Id, V: Id> View<K, V> {
         sum
     }
 
+    /// Which of these values, ascending, `key` has: all updates of them, each with the value's place, in no useful order.
+    pub fn among(&self, key: K, values: &[V], as_of: u64, mut each: impl FnMut(usize, i32)) {
+        for part in &*self.parts {
+            let (mut at, end) = part.values(&mut 0, &key);
+            let there = &part.batch.storage.vals.vals[..end];
+            if end - at < values.len() {
+                let mut i = 0;
+                for (at, value) in (at..end).zip(&there[at..]) {
+                    i = seek(values, i, value);
+                    match values.get(i) {
+                        Some(wanted) if wanted == value => each(i, part.diff(at, as_of)),
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+            } else {
+                for (i, value) in values.iter().enumerate() {
+                    at = seek(there, at, value);
+                    match there.get(at) {
+                        Some(found) if found == value => each(i, part.diff(at, as_of)),
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+            }
+        }
+    }
+
     /// Finds ascending (key, last value wanted), in one forward pass over each batch.
     pub fn find(&self, keys: &(impl Iterator<Item = (K, V)> + Clone)) -> Finds<'_, K, V> {
         let mut finds = Vec::with_capacity(keys.size_hint().0);

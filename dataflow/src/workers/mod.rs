@@ -208,7 +208,7 @@ impl Engine {
             };
             let asked = options.answers == Answers::Workers;
             if !asked {
-                stand_back(priority::WORKERS);
+                stand_back(priority::WORK);
             }
             let dataflow = Dataflow::new(worker, workers, options.settings, &refused, &shown, asked);
             let outside = (Arc::clone(&clock), Arc::clone(&observer), Arc::clone(&shown));

@@ -15,6 +15,7 @@ use std::thread::{Builder, JoinHandle};
 use segue_connectors::log::Position;
 use segue_dataflow::event::{Change, Event};
 use segue_dataflow::ids::{PlaylistId, TrackId};
+use segue_dataflow::priority::{self, stand_back};
 use segue_dataflow::query::Pin;
 use segue_dataflow::workers::Engine;
 
@@ -99,6 +100,7 @@ fn look(tally: &Arc<Mutex<Tally>>) -> std::io::Result<(SyncSender<Addition>, Joi
     let (to, additions): (_, Receiver<Addition>) = sync_channel(WAITING_MAX);
     let tally = Arc::clone(tally);
     let thread = Builder::new().name("prequential".to_owned()).spawn(move || {
+        stand_back(priority::WORK);
         for Addition { pin, playlist, track } in additions {
             if let Some(foreseen) = pin.foresee(playlist, track, LIST) {
                 let mut tally = lock(&tally);

@@ -118,13 +118,20 @@ impl Ledger {
     /// Something that is no row is to be set: whether there is room. If not, some is kept for it as soon as rows leave
     /// any.
     pub fn other(&mut self, number: usize, bytes: usize) -> bool {
-        let there = self.others[number];
-        self.wanted[number] = bytes;
-        let fits = self.bytes() - there as u64 + bytes as u64 <= self.most_bytes;
-        if fits {
-            self.others[number] = bytes;
-        }
+        let there = std::mem::replace(&mut self.others[number], 0);
+        let others: usize = self.others.iter().sum();
+        // What has no room without any rows gets none.
+        let may = (others + bytes) as u64 <= self.most_bytes;
+        // Some more than that: it is not to be asked for at every small growth.
+        self.wanted[number] = if may { bytes + bytes / 8 } else { there };
+        let fits = self.bytes() + bytes as u64 <= self.most_bytes;
+        self.others[number] = if fits { bytes } else { there };
         fits
+    }
+
+    /// What rows are to leave for all that is no row.
+    pub fn wanted(&self) -> usize {
+        self.others.iter().zip(self.wanted).map(|(there, wanted)| wanted.max(*there)).sum()
     }
 
     /// Keys there.
@@ -139,8 +146,7 @@ impl Ledger {
 
     /// What there is for rows.
     fn left_by_others(&self) -> u64 {
-        let others = self.others.iter().zip(self.wanted).map(|(there, wanted)| wanted.max(*there));
-        self.most_bytes.saturating_sub(others.sum::<usize>() as u64)
+        self.most_bytes.saturating_sub(self.wanted() as u64)
     }
 
     /// How many of these tracks there is room for, the first ones first; rows that do not stand there yet are taken
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn there_is_never_more_than_there_is_room_for() {
-        let mut ledger = Ledger::new(6, 100);
+        let mut ledger = Ledger::new(6, 101);
         let tracks = [1, 2, 3, 4].map(TrackId);
         assert!(
             ledger.other(0, 10) && ledger.intend(tracks[0], "a", 30) && ledger.intend(tracks[1], "b", 30)
@@ -180,7 +186,7 @@ mod tests {
         ledger.set(tracks[0], 7, 70, 10);
         assert!(ledger.is(tracks[0], 70) && !ledger.is(tracks[0], 71) && !ledger.is(tracks[1], 0));
         assert_eq!((ledger.bytes(), ledger.get(tracks[0]).map(|held| held.epoch)), (80, Some(7)));
-        assert!(ledger.other(0, 30) && !ledger.other(1, 1));
+        assert!(ledger.other(0, 30) && !ledger.other(1, 2));
         let now = Instant::now();
         ledger.leave(tracks[2], now + Duration::from_secs(60), 5);
         assert_eq!((ledger.keys(), ledger.bytes()), (6, 75));
@@ -207,5 +213,8 @@ mod tests {
         assert!(!ledger.other(1, 60));
         assert_eq!(ledger.room_for(&tracks), 1);
         assert!(!ledger.intend(tracks[1], "b", 10) && ledger.intend(tracks[3], "d", 50));
+        // But not what would have no room by itself.
+        assert!(!ledger.other(1, 101));
+        assert_eq!(ledger.room_for(&tracks), 3);
     }
 }

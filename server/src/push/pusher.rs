@@ -37,8 +37,8 @@ pub struct Pusher {
     /// Tracks that had rows at the last sweep, and get no keys.
     unwanted: FxHashSet<TrackId>,
     charts: Pushed,
-    /// Whether there was room for them.
-    charts_fit: bool,
+    /// What the last sweep left for them.
+    planned: usize,
     sweep: Option<Sweep>,
     /// Whether what stands there is in doubt, and no sweep since.
     owed: bool,
@@ -98,7 +98,7 @@ impl Pusher {
             ledger,
             unwanted: FxHashSet::default(),
             charts: Pushed::default(),
-            charts_fit: true,
+            planned: 0,
             sweep: None,
             owed: true,
             forgotten: false,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LOCKED;
 use super::holding::Masks;
+use super::titled::matches;
 use crate::ids::{PlaylistId, TrackId};
 use crate::query::plan::sums;
 use crate::query::tally::Tally;
@@ -107,7 +108,13 @@ impl Ballot {
         epoch: u64,
     ) -> Vec<u64> {
         let lengths = Lengths::new(self.length);
-        let asked = self.voting.title > 0.0 && !self.title.keys.is_empty();
+        let matches = match self.voting.title > 0.0 {
+            true => {
+                let playlists: Vec<PlaylistId> = nearest.iter().map(|(playlist, _)| *playlist).collect();
+                matches(views, &self.title, &playlists, epoch)
+            }
+            false => vec![0; nearest.len()],
+        };
         let mut votes = Vec::with_capacity(nearest.len());
         for (some, from) in nearest.chunks(LOCKED).zip((0..).step_by(LOCKED)) {
             let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
@@ -122,8 +129,7 @@ impl Ballot {
                     Some(_) => lengths.similarity(weights, known.map_or(0, |known| known.entries)),
                     None => *sampled,
                 };
-                let title = known.filter(|_| asked).and_then(|known| known.title.as_deref());
-                self.voting.vote(similarity, level.unwrap_or(0), title.map_or(0, |t| self.title.matches(t)))
+                self.voting.vote(similarity, level.unwrap_or(0), matches[i])
             }));
         }
         votes
@@ -137,15 +143,7 @@ impl Votes {
         let held = self.ballot.recount.then(|| self.ballot.held(&nearest, self.nearest.len(), epoch));
         let votes = self.ballot.votes(views, &self.nearest, held.as_ref(), epoch);
         let titled = views.by_playlist.find(&whole(self.titled.iter().copied()));
-        let matches: Vec<u64> = self
-            .titled
-            .iter()
-            .map(|playlist| {
-                let books = views.owner(*playlist).playlists.read();
-                let title = books.get(playlist, epoch).and_then(|known| known.title.as_deref());
-                title.map_or(0, |title| self.ballot.title.matches(title))
-            })
-            .collect();
+        let matches = matches(views, &self.ballot.title, &self.titled, epoch);
         Voted {
             total: votes.iter().sum(),
             votes: tracks_of(&nearest, &votes, epoch),

@@ -254,8 +254,12 @@ pub(crate) struct Counted {
 
 /// Counts the track's playlists up to `last`, for tracks that so many hold at `least`.
 pub(crate) fn counted(views: &Views, track: TrackId, last: PlaylistId, least: u64, epoch: u64) -> Counted {
-    let mut sampled = views.by_track.values(track, epoch);
-    sampled.truncate(sampled.partition_point(|playlist| *playlist <= last));
+    let mut sampled = Vec::new();
+    views.by_track.pass().read_while(track, epoch, |playlist| {
+        let is_sampled = playlist <= last;
+        sampled.extend(is_sampled.then_some(playlist));
+        is_sampled
+    });
     let finds = views.by_playlist.find(&whole(sampled.iter().copied()));
     let mut visited = 0;
     let shared = Tally::with(TRACKS_EACH * sampled.len(), |sums| {

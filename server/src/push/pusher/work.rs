@@ -38,8 +38,8 @@ impl Pusher {
             let next = self.parts.progress.borrow().next.clone();
             let settings = &self.parts.settings;
             let from = (&*self.parts.engine, self.parts.days, settings.chart);
-            let charts_fit = self.charts.send(&next, from, connection, &mut self.ledger)?;
-            if std::mem::replace(&mut self.charts_fit, charts_fit) && !charts_fit {
+            let fit = self.charts.send(&next, from, connection, &mut self.ledger)?;
+            if !fit && self.ledger.wanted() > self.planned {
                 // Rows give way.
                 self.due.sweep = now;
             }
@@ -68,6 +68,7 @@ impl Pusher {
         let (mut wanted, epoch) = (lease.with_rows(), lease.graph().step());
         drop(lease);
         let all: FxHashSet<TrackId> = wanted.iter().copied().collect();
+        self.planned = self.ledger.wanted();
         self.unwanted = wanted.split_off(self.ledger.room_for(&wanted)).into_iter().collect();
         let gone = self.ledger.tracks().filter(|track| !all.contains(track) || self.unwanted.contains(track));
         self.sweep = Some(Sweep::new(gone.collect(), wanted, epoch, first));

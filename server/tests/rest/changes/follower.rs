@@ -102,6 +102,9 @@ impl Copy {
         match &*event.name {
             "neighbours" => self.row(data),
             "chart" => {
+                // Nothing comes that was promised to be there already.
+                let as_of = epoch(&data["as_of"]);
+                assert!(self.marks.is_none_or(|[.., charts]| as_of > charts), "{:?} {data}", self.marks);
                 let chart = self.charts.entry(text(&data["chart"])).or_default();
                 let uri = text(&data["track"]["uri"]);
                 let before = chart.remove(&uri).map_or(Value::Null, |place| place["rank"].clone());

@@ -78,6 +78,7 @@ fn now(server: &Server) -> u64 {
 /// Reads a while, leaves, goes on where it was, until it has everything through an epoch.
 fn come_and_go(
     server: &Server,
+    query: &str,
     copy: &mut Copy,
     rng: &mut ChaCha8Rng,
     done: impl Fn() -> Option<u64>,
@@ -89,7 +90,7 @@ fn come_and_go(
             // It has not been told all that was there.
             *copy = Copy::default();
         }
-        let mut follower = Follower::open(server, "?from=start", copy.last.as_deref()).expect("it is kept");
+        let mut follower = Follower::open(server, query, copy.last.as_deref()).expect("it is kept");
         for _ in 0..rng.random_range(1..200) {
             if done().is_some_and(|through| copy.marks.is_some_and(|[as_of, ..]| as_of >= through)) {
                 return connections;
@@ -105,6 +106,8 @@ fn what_was_told_is_the_graph_from_wherever_one_goes_on() {
     let server = Server::start_with(folder.path(), &TIGHT);
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let (mut steady, mut restless, mut early) = <(Copy, Copy, Copy)>::default();
+    // Whoever asks for a track that nobody has is refused.
+    server.events(&json!([put("kept", 0..TRACKS / 2)]));
     // From before there is a graph.
     let mut first = Follower::open(&server, "?from=start", None).expect("a reader");
     let (mut connections, mut told) = (0, [0; 3]);
@@ -116,14 +119,20 @@ fn what_was_told_is_the_graph_from_wherever_one_goes_on() {
         let query =
             few.iter().fold("?from=start&kind=neighbours".to_owned(), |all, track| all + "&track=" + track);
         let mut filtered = (Follower::open(&server, &query, None).expect("a reader"), Copy::default());
+        let mut picky = Copy::default();
         server.events(&json!([delete("all")]));
-        let seed = rng.next_u64();
+        let seeds = [rng.next_u64(), rng.next_u64()];
         let through = OnceLock::new();
         std::thread::scope(|scope| {
-            let going = scope.spawn(|| {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                come_and_go(&server, &mut restless, &mut rng, || through.get().copied())
+            let readers = [("?from=start", &mut restless), (&*query, &mut picky)].into_iter().zip(seeds);
+            let going = readers.map(|((query, copy), seed)| {
+                let (server, through) = (&server, &through);
+                scope.spawn(move || {
+                    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                    come_and_go(server, query, copy, &mut rng, || through.get().copied())
+                })
             });
+            let going: Vec<_> = going.collect();
             for n in 0..120 {
                 let edits: Vec<Value> = match (n, phase % 3) {
                     // More than is followed one by one.
@@ -145,7 +154,7 @@ fn what_was_told_is_the_graph_from_wherever_one_goes_on() {
             assert_eq!(reply.status, 202);
             let end = now(&server);
             through.set(end).expect("once");
-            connections += going.join().expect("no panic");
+            connections += going.into_iter().map(|going| going.join().expect("no panic")).sum::<usize>();
             steady.follow(&mut follower, end);
             early.follow(&mut first, end);
             filtered.1.follow(&mut filtered.0, end);
@@ -158,16 +167,17 @@ fn what_was_told_is_the_graph_from_wherever_one_goes_on() {
         let mut some = expected;
         some.retain(|track, _| few.contains(track));
         assert_eq!(filtered.1.graph, some, "phase {phase}, filtered");
+        assert_eq!(picky.graph, some, "phase {phase}, filtered, with breaks");
         for chart in ["popular", "trending"] {
             let shown = server.get(&format!("/v1/charts/{chart}?limit=100")).body;
             for (who, copy) in [("steady", &steady), ("restless", &restless), ("early", &early)] {
                 assert_eq!(json!(copy.chart(chart)), shown["chart"], "phase {phase}: {chart}, {who}");
             }
-            assert!(filtered.1.chart(chart).is_empty());
+            assert!(filtered.1.chart(chart).is_empty() && picky.chart(chart).is_empty());
         }
         told = [0, 1, 2].map(|how| told[how] + steady.told[how]);
     }
-    assert!(connections > 20, "{connections}");
+    assert!(connections > 40, "{connections}");
     assert!(told.iter().all(|told| *told > 15), "whole, changes, gone: {told:?}");
     drop((first, steady));
     assert_eq!(server.counted("segue_changes_dropped_readers_total{reason=\"too_slow\"}"), 0);
