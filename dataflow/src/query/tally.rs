@@ -72,39 +72,39 @@ impl Tally {
         if self.number >> (self.bits - 1) != 0 {
             self.grow();
         }
-        let slots = &mut self.slots[..1 << self.bits];
+        let (mark, found) = self.find(id);
+        match found {
+            Ok(place) => &mut self.sums[place].1,
+            Err(free) => {
+                self.slots[free] = mark | (self.number as u32 + 1);
+                let (new, sum) = &mut self.sums[self.number];
+                self.number += 1;
+                *new = id;
+                sum
+            }
+        }
+    }
+
+    /// Takes the sum of an id away; 0 if there is none.
+    pub fn take(&mut self, id: u64) -> i64 {
+        self.find(id).1.map_or(0, |place| std::mem::take(&mut self.sums[place].1))
+    }
+
+    /// What tells an id from most others, and its place among the sums; the slot that is free for it if it has none.
+    #[inline(always)]
+    fn find(&self, id: u64) -> (u32, Result<usize, usize>) {
+        let slots = &self.slots[..1 << self.bits];
         let mask = slots.len() - 1;
         let spread = id.wrapping_mul(SPREAD);
         let (mark, mut at) = ((spread as u32) << self.bits, (spread >> (64 - self.bits)) as usize & mask);
         loop {
             let there = slots[at] as usize;
             if there == 0 {
-                slots[at] = mark | (self.number as u32 + 1);
-                let (new, sum) = &mut self.sums[self.number];
-                self.number += 1;
-                *new = id;
-                return sum;
+                return (mark, Err(at));
             }
             let place = (there & mask) - 1;
             if there - place - 1 == mark as usize && self.sums[place].0 == id {
-                return &mut self.sums[place].1;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    /// Takes the sum of an id away; 0 if there is none.
-    pub fn take(&mut self, id: u64) -> i64 {
-        let (mask, spread) = ((1 << self.bits) - 1, id.wrapping_mul(SPREAD));
-        let mut at = (spread >> (64 - self.bits)) as usize & mask;
-        loop {
-            let there = self.slots[at] as usize;
-            if there == 0 {
-                return 0;
-            }
-            let place = (there & mask) - 1;
-            if self.sums[place].0 == id {
-                return std::mem::take(&mut self.sums[place].1);
+                return (mark, Ok(place));
             }
             at = (at + 1) & mask;
         }

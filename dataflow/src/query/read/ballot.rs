@@ -108,13 +108,11 @@ impl Ballot {
         epoch: u64,
     ) -> Vec<u64> {
         let lengths = Lengths::new(self.length);
-        let matches = match self.voting.title > 0.0 {
-            true => {
-                let playlists: Vec<PlaylistId> = nearest.iter().map(|(playlist, _)| *playlist).collect();
-                matches(views, &self.title, &playlists, epoch)
-            }
-            false => vec![0; nearest.len()],
-        };
+        let asked = self.voting.title > 0.0 && !self.title.keys.is_empty();
+        let matches = asked.then(|| {
+            let playlists: Vec<PlaylistId> = nearest.iter().map(|(playlist, _)| *playlist).collect();
+            matches(views, &self.title, &playlists, epoch)
+        });
         let mut votes = Vec::with_capacity(nearest.len());
         for (some, from) in nearest.chunks(LOCKED).zip((0..).step_by(LOCKED)) {
             let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
@@ -129,7 +127,7 @@ impl Ballot {
                     Some(_) => lengths.similarity(weights, known.map_or(0, |known| known.entries)),
                     None => *sampled,
                 };
-                self.voting.vote(similarity, level.unwrap_or(0), matches[i])
+                self.voting.vote(similarity, level.unwrap_or(0), matches.as_ref().map_or(0, |all| all[i]))
             }));
         }
         votes

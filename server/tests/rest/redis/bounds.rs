@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{History, Place, TRACKS, expected, stands, uri};
+use super::{History, NEIGHBOURS, Place, TRACKS, expected, stands, uri};
 use crate::harness::{Server, until};
 use crate::redis_server::Redis;
 
@@ -21,8 +21,9 @@ fn size(redis: &Redis, prefix: &str) -> [usize; 2] {
 fn there_is_never_more_in_redis_than_is_allowed() {
     let redis = Redis::start();
     type Own<'a> = &'a [(&'a str, &'a str)];
-    let bounds: [(&str, Own<'_>, usize, usize); 2] = [
+    let bounds: [(&str, Own<'_>, usize, usize); 3] = [
         ("keys", &[("REDIS__MAX_KEYS", "12")], 12, usize::MAX),
+        ("bytes", &[("REDIS__MAX_BYTES", "65536")], usize::MAX, 65_536),
         ("waiting", &[("REDIS__WAITING", "4")], usize::MAX, usize::MAX),
     ];
     for (what, own, keys, bytes) in bounds {
@@ -105,6 +106,8 @@ fn rows_give_way_to_charts_that_grow() {
     let rows_there = stands(&redis, "segue");
     assert!((5..TRACKS as usize).contains(&rows(&rows_there)), "{}", rows(&rows_there));
     for (key, row) in rows_there.iter().filter(|(key, _)| super::is_row(key)) {
+        let (row_there, known) = (row["neighbours"].as_array(), expected[key]["neighbours"].as_array());
         assert_eq!(row["sampled"], expected[key]["sampled"]);
+        assert_eq!(row_there.map(|all| &all[..NEIGHBOURS]), known.map(Vec::as_slice));
     }
 }
