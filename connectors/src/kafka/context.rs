@@ -20,6 +20,8 @@ const MORE: (Duration, usize) = (Duration::from_millis(100), 50);
 pub(crate) struct Context {
     /// Bytes of records that it holds for the reader, as of its last statistics.
     pub(super) held: AtomicU64,
+    /// Commits of which nothing was heard yet.
+    pub(super) unanswered: AtomicU64,
     /// What was wrong with a broker last.
     trouble: Mutex<Option<String>>,
 }
@@ -42,6 +44,7 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.unanswered.fetch_sub(1, Ordering::SeqCst);
         if let Err(error) = result {
             tracing::warn!(
                 "kafka: the group's offsets, which only dashboards read, were not written: {error}"

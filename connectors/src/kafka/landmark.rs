@@ -6,27 +6,26 @@
 //! left takes its place.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::scan::scan;
+use super::scan::{SLICE, scan};
 use super::settings::Role;
 use super::source::stored;
 use super::watch::PATIENCE;
 use super::{Context, OpenError, Settings};
 use crate::log::{Error, Landmark, Position, Stored};
 
-/// One record is wanted, no more than its batch; and a commit whose broker is away holds up the end of its client
-/// for as long as these say, a few times.
-const SMALL: [(&str, &str); 6] = [
+/// One record is wanted, no more than its batch.
+const SMALL: [(&str, &str); 4] = [
     ("queued.min.messages", "1"),
     ("fetch.message.max.bytes", "1024"),
     ("fetch.wait.max.ms", "100"),
-    ("socket.timeout.ms", "2000"),
-    ("session.timeout.ms", "2000"),
     ("statistics.interval.ms", "0"),
 ];
 
@@ -74,8 +73,29 @@ impl Surveyor {
         let added = next.iter().enumerate().try_for_each(|(partition, next)| {
             offsets.add_partition_offset(&self.topic, partition as i32, Offset::Offset(*next as i64))
         });
+        let unanswered = &self.consumer.context().unanswered;
+        unanswered.fetch_add(1, Ordering::SeqCst);
         if let Err(error) = added.and_then(|()| self.consumer.commit(&offsets, CommitMode::Async)) {
+            unanswered.fetch_sub(1, Ordering::SeqCst);
             tracing::warn!("{}: the group's offsets were not written: {error}", self.address.display());
+        }
+    }
+
+    /// Closes its client, once its commits are answered or have waited long enough. What has not been sent to a
+    /// broker that is away librdkafka tries for ever, and closes no client meanwhile: it is left to the end of the
+    /// process.
+    pub(super) fn end(self) {
+        let begun = Instant::now();
+        let is_waiting = || self.consumer.context().unanswered.load(Ordering::SeqCst) > 0;
+        while is_waiting() && begun.elapsed() < PATIENCE {
+            drop(self.consumer.poll(SLICE));
+        }
+        if is_waiting() {
+            let address = self.address.display();
+            tracing::warn!(
+                "{address}: the group's last offsets, which only dashboards read, were not written"
+            );
+            std::mem::forget(self.consumer);
         }
     }
 

@@ -108,7 +108,7 @@ impl Kafka {
         let surveyor = Surveyor::open(settings)?;
         let watcher = Builder::new().name("kafka".to_owned()).spawn({
             let (consumer, shared) = (Arc::clone(&consumer), Arc::clone(&shared));
-            move || watch(&consumer, &surveyor, &shared)
+            move || watch(&consumer, surveyor, &shared)
         });
         let watcher =
             watcher.map_err(|error| OpenError::Settings { detail: format!("no thread: {error}") })?;

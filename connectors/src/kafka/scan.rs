@@ -11,7 +11,7 @@ use super::Context;
 use crate::log::Position;
 
 /// How long to wait for a record before looking whether there is one.
-const SLICE: Duration = Duration::from_millis(100);
+pub(super) const SLICE: Duration = Duration::from_millis(100);
 
 /// Shows the records of a partition that are not before `from`, as long as `show` wants more; returns where the
 /// partition ended when this began. Gives up once nothing was heard for as long as `patience`.

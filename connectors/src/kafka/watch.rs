@@ -52,7 +52,7 @@ impl Shared {
 }
 
 /// Serves librdkafka's events, and looks at the topic now and then, until the log is closed.
-pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: &Surveyor, shared: &Shared) {
+pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: Surveyor, shared: &Shared) {
     let mut is_away = false;
     let (mut looked, mut surveyed): (Option<Instant>, Option<Instant>) = (None, None);
     while !shared.closed.load(Ordering::SeqCst) {
@@ -74,17 +74,18 @@ pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: &Surveyor, share
         let ends = source::ends(consumer, shared);
         is_away = ends.is_err();
         let Ok(ends) = ends else { continue };
-        commit(surveyor, shared);
+        commit(&surveyor, shared);
         if surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
-            survey(surveyor, shared, &ends);
+            survey(&surveyor, shared, &ends);
             // An empty topic is looked at until there is a record.
             surveyed = lock(&shared.landmark).map(|_| Instant::now());
         }
         *lock(&shared.ends) = ends;
     }
     if !is_away {
-        commit(surveyor, shared);
+        commit(&surveyor, shared);
     }
+    surveyor.end();
 }
 
 fn commit(surveyor: &Surveyor, shared: &Shared) {

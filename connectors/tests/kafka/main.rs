@@ -8,6 +8,7 @@
 mod broker;
 mod contract;
 mod crash;
+mod ending;
 mod foreign;
 mod harness;
 mod memory;
