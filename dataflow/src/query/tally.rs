@@ -69,45 +69,35 @@ impl Tally {
     /// The sum of an id, 0 at first.
     #[inline]
     pub fn slot(&mut self, id: u64) -> &mut i64 {
+        let place = self.place(id);
+        &mut self.sums[place].1
+    }
+
+    /// The place of an id, which it keeps: the next free one, counted from 0, if it has none yet.
+    #[inline]
+    pub fn place(&mut self, id: u64) -> usize {
         if self.number >> (self.bits - 1) != 0 {
             self.grow();
         }
-        let (mark, found) = self.find(id);
-        match found {
-            Ok(place) => &mut self.sums[place].1,
-            Err(free) => {
-                self.slots[free] = mark | (self.number as u32 + 1);
-                let (new, sum) = &mut self.sums[self.number];
-                self.number += 1;
-                *new = id;
-                sum
-            }
-        }
-    }
-
-    /// Takes the sum of an id away; 0 if there is none.
-    pub fn take(&mut self, id: u64) -> i64 {
-        self.find(id).1.map_or(0, |place| std::mem::take(&mut self.sums[place].1))
-    }
-
-    /// What tells an id from most others, and its place among the sums; the slot that is free for it if it has none.
-    #[inline(always)]
-    fn find(&self, id: u64) -> (u32, Result<usize, usize>) {
-        let slots = &self.slots[..1 << self.bits];
+        let slots = &mut self.slots[..1 << self.bits];
         let mask = slots.len() - 1;
         let spread = id.wrapping_mul(SPREAD);
         let (mark, mut at) = ((spread as u32) << self.bits, (spread >> (64 - self.bits)) as usize & mask);
         loop {
             let there = slots[at] as usize;
             if there == 0 {
-                return (mark, Err(at));
+                break;
             }
             let place = (there & mask) - 1;
             if there - place - 1 == mark as usize && self.sums[place].0 == id {
-                return (mark, Ok(place));
+                return place;
             }
             at = (at + 1) & mask;
         }
+        slots[at] = mark | (self.number as u32 + 1);
+        self.sums[self.number].0 = id;
+        self.number += 1;
+        self.number - 1
     }
 
     // Apart from the loop that adds, which is shorter then.
@@ -120,9 +110,14 @@ impl Tally {
         all.into_iter().for_each(|(id, sum)| self.add(id, sum));
     }
 
+    /// All ids with their sums, by place.
+    pub fn all(&self) -> &[(u64, i64)] {
+        &self.sums[..self.number]
+    }
+
     /// All ids with a positive sum, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.sums[..self.number].iter().filter(|(_, sum)| *sum > 0).map(|(id, sum)| (*id, *sum as u64))
+        self.all().iter().filter(|(_, sum)| *sum > 0).map(|(id, sum)| (*id, *sum as u64))
     }
 }
 
@@ -139,7 +134,7 @@ mod tests {
     fn it_equals_a_map() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for ids in [1, 20_000, 5, 300, 20_000_u64] {
-            let mut twin = BTreeMap::<u64, i64>::new();
+            let (mut twin, mut places) = (BTreeMap::<u64, i64>::new(), BTreeMap::new());
             let mut sums: Vec<(u64, u64)> = Tally::with(4, |tally| {
                 for _ in 0..50_000 {
                     // Small ones, and such as a worker or a sample has: alike in their low or high bits.
@@ -148,11 +143,11 @@ mod tests {
                     let value = rng.random_range(-50..60);
                     tally.add(id, value);
                     *twin.entry(id).or_default() += value;
-                    if n % 97 == 0 {
-                        let id = id ^ u64::from(value > 0);
-                        assert_eq!(tally.take(id), twin.remove(&id).unwrap_or(0));
-                    }
+                    let place = tally.place(id);
+                    assert_eq!(tally.all()[place], (id, twin[&id]));
+                    assert_eq!(*places.entry(id).or_insert(place), place);
                 }
+                assert_eq!(tally.all().len(), twin.len());
                 tally.iter().collect()
             });
             sums.sort_unstable();

@@ -1,15 +1,16 @@
 //! What playlists with a like title give, beside the votes of similar ones or alone.
 
 use crate::ids::TrackId;
-use crate::query::Tally;
 
-/// What tracks have got, and what one has that got all there was.
-#[derive(Debug, Default, PartialEq)]
+/// What a track has got.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Got {
-    /// Each track once.
-    pub tracks: Vec<(TrackId, u64)>,
-    /// All of it, each playlist's once.
-    pub all: u64,
+    /// Which.
+    pub track: TrackId,
+    /// acc(t): from similar playlists.
+    pub votes: u64,
+    /// V(t): from playlists with a like title.
+    pub matches: u64,
 }
 
 /// Both together.
@@ -26,31 +27,34 @@ pub struct Mixed {
 }
 
 /// acc(t) + θ · max acc · V(t) / max V; of max acc, `seeds` are left out. Where nothing but seeds has votes, the title
-/// is alone: V(t). Source: scoring notes, step 6.
-pub fn mix(acc: Got, v: Got, title_adds: f64, seeds: &[TrackId]) -> Mixed {
-    let (mut voted, total) = (acc.tracks, acc.all as f64);
-    let Some(max_v) = v.tracks.iter().map(|(_, sum)| *sum).max() else {
-        return Mixed { voted, titled: Vec::new(), total, alone: false };
-    };
+/// is alone: V(t). Of all playlists, each once, there were so many votes and matches. Source: scoring notes, step 6.
+pub fn mix(got: &[Got], all: (u64, u64), title_adds: f64, seeds: &[TrackId]) -> Mixed {
+    let max_v = got.iter().map(|got| got.matches).max().unwrap_or(0);
     // Few have more votes than all before them.
-    let most = |most: Option<u64>, (track, votes): &(TrackId, u64)| {
-        if most.is_none_or(|most| *votes > most) && !seeds.contains(track) { Some(*votes) } else { most }
+    let most = |most: u64, got: &Got| {
+        if got.votes > most && !seeds.contains(&got.track) { got.votes } else { most }
     };
-    let Some(max_acc) = voted.iter().fold(None, most) else {
-        return Mixed { voted, titled: v.tracks, total: v.all as f64, alone: true };
-    };
+    let max_acc = got.iter().fold(0, most);
+    let mut mixed =
+        Mixed { voted: Vec::with_capacity(got.len()), titled: Vec::new(), total: 0.0, alone: false };
+    if max_v > 0 && max_acc == 0 {
+        mixed.titled.extend(got.iter().filter(|got| got.matches > 0).map(|got| (got.track, got.matches)));
+        return Mixed { total: all.1 as f64, alone: true, ..mixed };
+    }
     let most = title_adds * max_acc as f64;
-    let adds = |sum: u64| (most * (sum as f64 / max_v as f64)).round() as u64;
-    let titled = Tally::with(v.tracks.len(), |added| {
-        v.tracks.iter().for_each(|(track, sum)| added.add(track.0, adds(*sum) as i64));
-        voted.iter_mut().for_each(|(track, votes)| *votes += added.take(track.0) as u64);
-        added.iter().map(|(track, votes)| (TrackId(track), votes)).collect()
-    });
-    Mixed { voted, titled, total: total + most, alone: false }
+    mixed.total = all.0 as f64 + if max_v > 0 { most } else { 0.0 };
+    for Got { track, votes, matches } in got {
+        let adds = if *matches > 0 { (most * (*matches as f64 / max_v as f64)).round() as u64 } else { 0 };
+        let list = if *votes > 0 { &mut mixed.voted } else { &mut mixed.titled };
+        list.extend(Some((*track, votes + adds)).filter(|(_, sum)| *sum > 0));
+    }
+    mixed
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn tracks(some: &[(u64, u64)]) -> Vec<(TrackId, u64)> {
@@ -69,17 +73,18 @@ mod tests {
             (&[(2, 100)], &[(2, 8), (4, 8)], 0.0, &[(2, 100)], &[], 1_000.0, false),
             // 0.1 · 100 · 1 / 30 is nothing.
             (&[(2, 100)], &[(3, 30), (4, 1)], 0.1, &[(2, 100)], &[(3, 10)], 1_010.0, false),
-            (&[(1, 900)], &[(1, 8), (4, 3)], 0.1, &[(1, 900)], &[(1, 8), (4, 3)], 40.0, true),
+            (&[(1, 900)], &[(1, 8), (4, 3)], 0.1, &[], &[(1, 8), (4, 3)], 40.0, true),
             (&[], &[(4, 3)], 1.0, &[], &[(4, 3)], 40.0, true),
         ];
         for (acc, v, theta, voted, titled, total, alone) in cases {
-            let acc = Got { tracks: tracks(acc), all: 1_000 };
-            let v = Got { tracks: tracks(v), all: 40 };
+            let mut got = BTreeMap::<u64, (u64, u64)>::new();
+            acc.iter().for_each(|(track, votes)| got.entry(*track).or_default().0 = *votes);
+            v.iter().for_each(|(track, matches)| got.entry(*track).or_default().1 = *matches);
+            let got = got.into_iter();
+            let got = got.map(|(track, (votes, matches))| Got { track: TrackId(track), votes, matches });
             let expected = Mixed { voted: tracks(voted), titled: tracks(titled), total, alone };
-            let at = format!("{acc:?} {v:?} {theta}");
-            let mut mixed = mix(acc, v, theta, &[TrackId(1)]);
-            mixed.titled.sort_unstable();
-            assert_eq!(mixed, expected, "{at}");
+            let mixed = mix(&got.collect::<Vec<_>>(), (1_000, 40), theta, &[TrackId(1)]);
+            assert_eq!(mixed, expected, "{acc:?} {v:?} {theta}");
         }
     }
 }

@@ -71,6 +71,11 @@ impl Curve {
         self.around(seeds).0.1
     }
 
+    /// The highest point.
+    pub fn highest(&self) -> f64 {
+        self.points().iter().map(|(_, value)| *value).fold(f64::MIN, f64::max)
+    }
+
     /// Reads one whose values all lie in a range.
     ///
     /// # Errors

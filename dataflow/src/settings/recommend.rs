@@ -16,9 +16,11 @@ pub struct Recommend {
     /// are given. 100 are within 1 % of all, but the notes' data cannot tell 500 from 5,000 (section 4).
     #[serde(deserialize_with = "sample")]
     pub sample: Curve,
-    /// k: the most similar playlists whose tracks are counted as votes, and as many with a like title. 500 are
-    /// as good as 1,000 (section 4).
+    /// k: the most similar playlists whose tracks are counted as votes. 500 are as good as 1,000 (section 4).
     pub nearest: u32,
+    /// Playlists with a like title whose tracks count (step 6), at the most. In steps.
+    #[serde(deserialize_with = "titled")]
+    pub titled: Curve,
     /// From so many seeds on, seeds that say the same are told apart from such as agree (step 2).
     pub decorrelate_from: u32,
     /// Fewer similar playlists than this are joined by those of other tracks of the seeds' artists (step 3).
@@ -71,6 +73,8 @@ pub struct Recommend {
 /// What holds for one question.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constants {
+    /// Playlists with a like title.
+    pub titled: usize,
     /// e
     pub length: f64,
     /// ρ
@@ -87,6 +91,10 @@ pub struct Constants {
 
 fn sample<'de, D: Deserializer<'de>>(from: D) -> Result<Curve, D::Error> {
     Curve::whole(from, &(1..=100_000))
+}
+
+fn titled<'de, D: Deserializer<'de>>(from: D) -> Result<Curve, D::Error> {
+    Curve::whole(from, &(0..=100_000))
 }
 
 fn length<'de, D: Deserializer<'de>>(from: D) -> Result<Curve, D::Error> {
@@ -124,6 +132,7 @@ const fn curve(points: &[(u32, f64)]) -> Curve {
 impl Default for Recommend {
     fn default() -> Self {
         const SAMPLE: Curve = curve(&[(1, 1_000.0), (11, 500.0)]);
+        const TITLED: Curve = curve(&[(0, 500.0), (1, 300.0), (5, 200.0)]);
         const LENGTH: Curve = curve(&[(1, 0.3), (5, 0.5)]);
         const POWER: Curve = curve(&[(1, 1.1), (5, 1.4), (10, 1.4), (25, 1.5)]);
         const POWER_LARGE: Curve = curve(&[(1, 1.1), (5, 1.7), (10, 1.8), (25, 2.0)]);
@@ -135,6 +144,7 @@ impl Default for Recommend {
         Recommend {
             sample: SAMPLE,
             nearest: 500,
+            titled: TITLED,
             decorrelate_from: 10,
             thin: 100,
             recount: true,
@@ -192,9 +202,10 @@ impl Recommend {
     pub fn constants(&self, seeds: u32, playlists: u32, random: bool) -> Constants {
         let large = playlists > self.large_from;
         let pick = |small: &Curve, of_large: &Curve| if large { of_large.at(seeds) } else { small.at(seeds) };
-        let length = self.length.at(seeds);
+        let (titled, length) = (self.titled.step(seeds) as usize, self.length.at(seeds));
         if random && seeds >= RANDOM_FROM {
             return Constants {
+                titled,
                 length,
                 power: pick(&self.random_power, &self.random_power_large),
                 artist: self.random_artist.at(seeds),
@@ -204,6 +215,7 @@ impl Recommend {
             };
         }
         Constants {
+            titled,
             length,
             power: pick(&self.power, &self.power_large),
             artist: pick(&self.artist, &self.artist_large),
@@ -256,6 +268,8 @@ mod tests {
             }
         }
         assert_eq!([0, 1, 10, 11, 500].map(|seeds| knobs.sample_of(seeds)), [1_000, 1_000, 1_000, 500, 500]);
+        let titled = |seeds| knobs.constants(seeds, 1, false).titled;
+        assert_eq!([0, 1, 4, 5, 100].map(titled), [500, 300, 300, 200, 200]);
         let none = knobs.constants(0, 1, false);
         assert_eq!((none.popularity, none.title_adds), (-0.1, 1.0));
     }
@@ -265,7 +279,7 @@ mod tests {
         let plain = Recommend::plain();
         for (seeds, random) in [(0, false), (5, false), (50, true)] {
             let constants = plain.constants(seeds, 1_000_000, random);
-            let Constants { length, power, artist, popularity, title_votes, title_adds } = constants;
+            let Constants { length, power, artist, popularity, title_votes, title_adds, .. } = constants;
             assert_eq!(
                 [length, power, artist, popularity, title_votes, title_adds],
                 [0.5, 2.0, 0.0, 0.0, 0.0, 0.0]

@@ -156,9 +156,11 @@ fn recommend(rng: &mut ChaCha8Rng, world: World) -> Recommend {
 pub fn settings(seed: u64) -> Settings {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e77);
     let [few, many] = [1, 4].map(|seeds| (seeds, f64::from(1 + rng.next_u32() % 6)));
+    let [none, some, more] = [0, 1, 3].map(|seeds| (seeds, f64::from(rng.next_u32() % 8)));
     let recommend = RecommendKnobs {
         sample: Curve::new(&[few, many]).expect("ascending"),
         nearest: 1 + rng.next_u32() % 8,
+        titled: Curve::new(&[none, some, more]).expect("ascending"),
         decorrelate_from: [3, 10][(rng.next_u32() % 2) as usize],
         thin: rng.next_u32() % 8,
         large_from: 6,

@@ -7,9 +7,8 @@ use super::LOCKED;
 use super::holding::Masks;
 use super::titled::matches;
 use crate::ids::{PlaylistId, TrackId};
-use crate::query::plan::sums;
 use crate::query::tally::Tally;
-use crate::scoring::{Lengths, Voting, Wanted};
+use crate::scoring::{Got, Lengths, Voting, Wanted};
 use crate::views::Views;
 use crate::views::trace::Finds;
 
@@ -42,23 +41,33 @@ pub struct Votes {
 /// What tracks have got.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Voted {
-    /// From the nearest playlists.
-    pub votes: Vec<(TrackId, u64)>,
-    /// The votes of all those playlists, once each.
+    /// Each once.
+    pub tracks: Vec<Got>,
+    /// The votes of all playlists that vote, once each.
     pub total: u64,
-    /// From playlists with a like title: the sum of their matches.
-    pub titled: Vec<(TrackId, u64)>,
-    /// The matches of all those playlists, once each.
+    /// The matches of all playlists with a like title, once each.
     pub matches: u64,
 }
 
 impl Voted {
     /// What tracks have got from all of them.
-    pub fn sum(parts: Vec<Voted>) -> Voted {
-        let (total, matches) = parts.iter().fold((0, 0), |(t, m), part| (t + part.total, m + part.matches));
-        let (votes, titled): (Vec<_>, Vec<_>) =
-            parts.into_iter().map(|part| (part.votes, part.titled)).unzip();
-        Voted { votes: sums(votes.into_iter()), total, titled: sums(titled.into_iter()), matches }
+    pub fn sum(mut parts: Vec<Voted>) -> Voted {
+        if parts.len() <= 1 {
+            return parts.pop().unwrap_or_default();
+        }
+        let mut all = Voted::default();
+        let mut sums: FxHashMap<TrackId, Got> = FxHashMap::default();
+        for part in parts {
+            all.total += part.total;
+            all.matches += part.matches;
+            for Got { track, votes, matches } in part.tracks {
+                let sum = sums.entry(track).or_insert(Got { track, votes: 0, matches: 0 });
+                sum.votes += votes;
+                sum.matches += matches;
+            }
+        }
+        all.tracks = sums.into_values().collect();
+        all
     }
 }
 
@@ -143,10 +152,9 @@ impl Votes {
         let titled = views.by_playlist.find(&whole(self.titled.iter().copied()));
         let matches = matches(views, &self.ballot.title, &self.titled, epoch);
         Voted {
+            tracks: tracks_of((&nearest, &votes), (&titled, &matches), epoch),
             total: votes.iter().sum(),
-            votes: tracks_of(&nearest, &votes, epoch),
             matches: matches.iter().sum(),
-            titled: tracks_of(&titled, &matches, epoch),
         }
     }
 }
@@ -161,10 +169,26 @@ pub fn whole(
 /// Tracks of a playlist, about: room for all of them costs less than to grow.
 pub const TRACKS_EACH: usize = 64;
 
-/// The tracks of playlists, each with the sum of what its playlists give.
-fn tracks_of(playlists: &Finds<'_, PlaylistId, TrackId>, give: &[u64], epoch: u64) -> Vec<(TrackId, u64)> {
-    Tally::with(TRACKS_EACH * give.len(), |sums| {
-        playlists.updates(epoch, |i, track, diff| sums.add(track.0, give[i] as i64 * i64::from(diff)));
-        sums.iter().map(|(track, sum)| (TrackId(track), sum)).collect()
+/// Playlists, and what each gives to its tracks.
+type Giving<'a> = (&'a Finds<'a, PlaylistId, TrackId>, &'a [u64]);
+
+/// What tracks get from playlists that vote, and from playlists with a like title.
+fn tracks_of((nearest, votes): Giving<'_>, (titled, matches): Giving<'_>, epoch: u64) -> Vec<Got> {
+    Tally::with(TRACKS_EACH * (votes.len() + matches.len()), |sums| {
+        nearest.updates(epoch, |i, track, diff| sums.add(track.0, votes[i] as i64 * i64::from(diff)));
+        let mut shared = vec![0; sums.all().len()];
+        titled.updates(epoch, |i, track, diff| {
+            let place = sums.place(track.0);
+            if place == shared.len() {
+                shared.push(0);
+            }
+            shared[place] += matches[i] as i64 * i64::from(diff);
+        });
+        let got = |((track, votes), matches): (&(u64, i64), i64)| Got {
+            track: TrackId(*track),
+            votes: votes.unsigned_abs(),
+            matches: matches.unsigned_abs(),
+        };
+        sums.all().iter().zip(shared).map(got).filter(|got| got.votes > 0 || got.matches > 0).collect()
     })
 }

@@ -16,7 +16,7 @@ pub struct Titled {
     /// Playlists read per key, at least: a title has a sample like a track.
     pub sample: u32,
     /// How many playlists are wanted.
-    pub nearest: usize,
+    pub limit: usize,
     /// Not this one.
     pub but: Option<PlaylistId>,
 }
@@ -38,7 +38,7 @@ impl Titled {
             let found = sums.iter().map(|(id, sum)| (PlaylistId(id), sum.min(MATCH_ONE)));
             found.filter(|(playlist, _)| Some(*playlist) != self.but).collect()
         });
-        best(found, self.nearest)
+        best(found, self.limit)
     }
 }
 

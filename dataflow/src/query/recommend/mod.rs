@@ -60,6 +60,8 @@ pub struct Recommending {
     artists: Artists,
     weighed: Weighed,
     candidates: Vec<Candidate>,
+    /// Whether playlists of other tracks are among them.
+    joined: bool,
     /// Playlists with a like title, best first.
     titled: Vec<PlaylistId>,
     /// If it is to be said why.
@@ -81,6 +83,7 @@ impl Recommending {
             artists: Artists::default(),
             weighed: Weighed::default(),
             candidates: Vec::new(),
+            joined: false,
             titled: Vec::new(),
             why: None,
             wanted,
@@ -98,8 +101,8 @@ impl Recommending {
         seeds.sort_unstable();
         let mut asks = start.everyone(&Read::Holding(Holding { seeds, sample, but }));
         if !self.keys.is_empty() {
-            let (keys, nearest) = (self.keys.clone(), self.knobs.nearest as usize);
-            asks.extend(start.everyone(&Read::Titled(Titled { keys, sample, nearest, but })));
+            let (keys, limit) = (self.keys.clone(), self.knobs.titled.highest() as usize);
+            asks.extend(start.everyone(&Read::Titled(Titled { keys, sample, limit, but })));
         }
         if self.knobs.asks_for_artists() && !self.seeds.is_empty() {
             asks.extend(start.owners(self.seeds.iter().copied(), |seed| seed.0, Read::Artists));
@@ -117,9 +120,9 @@ impl Recommending {
                 artists => self.artists.take(artists),
             }
         }
-        let titled = best(titled, self.knobs.nearest as usize).into_iter().map(|(playlist, _)| playlist);
-        self.titled = titled.collect();
         self.weighed = Weighed::new(&self.seeds, self.sample(), here.views, here.epoch);
+        let titled = best(titled, self.constants().titled).into_iter().map(|(playlist, _)| playlist);
+        self.titled = titled.collect();
         {
             let popularity = here.views.popularity.read();
             let held = |seed: &TrackId| popularity.of(*seed, here.epoch) > 0;
@@ -156,9 +159,12 @@ impl Recommending {
         let one = nearest.first().map_or(0, |(_, similarity)| *similarity);
         let title =
             if self.keys.is_empty() { Wanted::default() } else { wanted(here.views, &self.keys, here.epoch) };
+        // Samples miss nothing if they are all there is; nor of an only seed, and all chances are alike then.
+        let halved = self.weighed.seeds.iter().map(|(.., level)| *level).max().unwrap_or(0);
+        let recount = self.knobs.recount && (self.joined || halved > 0 && self.weighed.seeds.len() > 1);
         let ballot = Ballot {
             seeds: self.weighed.seeds.clone(),
-            recount: self.knobs.recount,
+            recount,
             length: constants.length,
             voting: Voting { one, power: constants.power, title: constants.title_votes },
             title,
@@ -286,6 +292,7 @@ impl Plan for Recommending {
                     .into_iter()
                     .filter_map(|f| if let Found::First(part) = f { Some(part) } else { None });
                 let there = std::mem::take(&mut self.candidates);
+                self.joined = true;
                 self.candidates = join(there, parts.flatten().collect(), &weights);
                 self.ask_for_votes(false, here)
             }

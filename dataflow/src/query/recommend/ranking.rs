@@ -8,7 +8,7 @@ use super::artists::{Artists, by_holding, holding};
 use crate::ids::TrackId;
 use crate::query::Source;
 use crate::query::read::ballot::Voted;
-use crate::scoring::{Got, Mixed, Prior, fill, mix};
+use crate::scoring::{Mixed, Prior, fill, mix};
 use crate::views::Views;
 use crate::views::popularity::Popularity;
 
@@ -63,9 +63,8 @@ impl Ranking {
     /// Of what playlists gave, those with a like title and those like the seeds.
     pub fn new(ballots: Ballots) -> Self {
         let Ballots { voted, title_adds, prior, title_prior, known, artists, fill, unwanted } = ballots;
-        let Voted { votes, total, titled, matches } = voted;
-        let (acc, v) = (Got { tracks: votes, all: total }, Got { tracks: titled, all: matches });
-        let Mixed { voted, titled, total, alone } = mix(acc, v, title_adds, &known);
+        let Voted { tracks, total, matches } = voted;
+        let Mixed { voted, titled, total, alone } = mix(&tracks, (total, matches), title_adds, &known);
         let voted = [(Source::Cooccurrence, voted), (Source::Title, titled)];
         let prior = if alone { title_prior } else { prior };
         Ranking { voted, total: total.max(1.0), prior, known, artists, fill, unwanted }
@@ -102,9 +101,12 @@ impl Ranking {
         let by_artist = self.artists.of_seeds(&self.known);
         let most = by_artist.iter().map(|(count, _)| *count).max().unwrap_or(0);
         let mut list = Vec::new();
+        let votes = self.voted.iter().flat_map(|(_, voted)| voted).map(|(_, votes)| *votes);
+        let limited = limit.saturating_add(self.unwanted.len());
+        let is_promising = promising(votes.collect(), limited, self.prior.bounds(most));
         for (source, voted) in &self.voted {
-            let voted =
-                promising(voted.clone(), limit.saturating_add(self.unwanted.len()), self.prior.bounds(most));
+            let voted = voted.iter().filter(|(_, votes)| is_promising(*votes));
+            let voted: Vec<(TrackId, u64)> = voted.copied().collect();
             let tracks: Vec<TrackId> = voted.iter().map(|(track, _)| *track).collect();
             let places: FxHashMap<TrackId, usize> = tracks.iter().copied().zip(0..).collect();
             let mut counts = vec![0; tracks.len()];
@@ -133,15 +135,15 @@ fn most_popular(limit: usize, views: &Views, epoch: u64) -> Vec<(TrackId, u32)> 
     by_holding(Popularity::held_by(&views.popularity, 1, epoch), views, epoch)
 }
 
-/// Such of the tracks as can be among the best `limit`, if the factors of all are between these bounds: to look
+/// Whether one of these votes can be among the best `limit`, if the factors of all are between these bounds: to look
 /// up more than that takes longer than all the rest.
-fn promising(mut voted: Vec<(TrackId, u64)>, limit: usize, (low, high): (f64, f64)) -> Vec<(TrackId, u64)> {
-    if limit > 0 && limit < voted.len() {
-        let (_, (_, least), _) = voted.select_nth_unstable_by_key(limit - 1, |(_, votes)| Reverse(*votes));
-        let least = *least as f64 * low;
-        voted.retain(|(_, votes)| *votes as f64 * high >= least);
+fn promising(mut votes: Vec<u64>, limit: usize, (low, high): (f64, f64)) -> impl Fn(u64) -> bool {
+    let mut certain = 0.0;
+    if limit > 0 && limit < votes.len() {
+        let (_, least, _) = votes.select_nth_unstable_by_key(limit - 1, |votes| Reverse(*votes));
+        certain = *least as f64 * low;
     }
-    voted
+    move |votes| votes as f64 * high >= certain
 }
 
 #[cfg(test)]
@@ -150,15 +152,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_among_the_best_is_left_out() {
-        let voted: Vec<(TrackId, u64)> = (1..=10).map(|n| (TrackId(n), 100 * n)).collect();
         let left = |limit, bounds| {
-            let mut left: Vec<u64> =
-                promising(voted.clone(), limit, bounds).iter().map(|(t, _)| t.0).collect();
-            left.sort_unstable();
-            left
+            let is_promising = promising((1..=10).collect(), limit, bounds);
+            (1..=10).filter(|votes| is_promising(*votes)).collect::<Vec<_>>()
         };
         assert_eq!(left(2, (1.0, 1.0)), [9, 10]);
-        // 900 · ½ is certain; 500 may become it.
+        // 9 · ½ is certain; 5 may become it.
         assert_eq!(left(2, (0.5, 1.0)), [5, 6, 7, 8, 9, 10]);
         assert_eq!(left(2, (0.5, 0.6)), [8, 9, 10]);
         assert_eq!(left(10, (0.5, 1.0)).len(), 10);

@@ -1,5 +1,5 @@
 //! Recommendations, written from the text of the scoring notes: plain loops over all playlists, with formulas of
-//! their own. Of the engine's there are only the sizes that a test sets: m, k, from when on seeds are told apart,
+//! their own. Of the engine's there are only the sizes that a test sets: m, k, how many playlists with a like title are read, from when on seeds are told apart,
 //! what a thin pool is, when there are many playlists, how many tracks of artists fill a list.
 
 mod formulas;
@@ -91,7 +91,8 @@ impl Twin {
         let title = title.map(|title| self.asked(title));
         let matches = title.as_ref().map(|title| self.alike(title)).unwrap_or_default();
         let voters = self.votes(&asked, &seeds, &nearest, &matches);
-        let titled = title.map(|title| self.alike_read(&title, m, sizes.nearest, but));
+        let titled = sizes.titled.step(k) as u32;
+        let titled = title.map(|title| self.alike_read(&title, m, titled, but));
         let scores = self.scores(&asked, &voters, &titled.unwrap_or_default(), &matches);
         let tracks = self.list(&asked, &seeds, &voters, &scores);
         Some(Recommendations { tracks, unknown_seeds })
