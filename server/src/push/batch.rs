@@ -1,5 +1,6 @@
 //! Some rows, read as they are now and sent together.
 
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -11,6 +12,31 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::ledger::Ledger;
 use crate::metrics;
+
+/// So many URIs are kept from one batch to the next, at the most.
+const URIS_MAX: usize = 1 << 17;
+
+/// URIs of tracks that were in rows: one is in many, and never has another.
+#[derive(Default)]
+pub struct Uris(FxHashMap<TrackId, Box<str>>);
+
+impl Uris {
+    /// Sees to it that those of these tracks are there.
+    fn look_up(&mut self, tracks: &[(TrackId, u32)], graph: &GraphLease) {
+        if self.0.len() > URIS_MAX {
+            self.0.clear();
+        }
+        for (track, _) in tracks {
+            if let Entry::Vacant(free) = self.0.entry(*track) {
+                graph.uri(*track).map(|uri| free.insert(uri));
+            }
+        }
+    }
+
+    fn of(&self, track: TrackId) -> &str {
+        self.0.get(&track).map_or("", |uri| uri)
+    }
+}
 
 /// What is to be done with each track.
 #[derive(Default)]
@@ -36,19 +62,18 @@ impl Batch {
         unwanted: &FxHashSet<TrackId>,
         layout: &Layout,
         ledger: &mut Ledger,
+        uris: &mut Uris,
     ) -> Self {
         let epoch = graph.step();
-        let (mut batch, mut uris) = (Batch { epoch, ..Batch::default() }, FxHashMap::default());
+        let mut batch = Batch { epoch, ..Batch::default() };
         for track in tracks {
             let held = ledger.get(track).map(|held| layout.row(&held.uri));
             match graph.row(track).map(|row| (graph.uri(track), row)) {
                 Some((Some(uri), row)) if !unwanted.contains(&track) => {
                     let shared: Vec<(TrackId, u32)> = row.neighbours().take(limit).collect();
-                    for (other, _) in &shared {
-                        uris.entry(*other).or_insert_with(|| graph.uri(*other).unwrap_or_default());
-                    }
+                    uris.look_up(&shared, graph);
                     let beside =
-                        shared.iter().map(|(other, shared)| Beside { uri: &uris[other], shared: *shared });
+                        shared.iter().map(|(other, shared)| Beside { uri: uris.of(*other), shared: *shared });
                     let body = json(&Row { sampled: row.sampled(), neighbours: beside.collect() });
                     let hash = xxh3_64(body.as_bytes());
                     if ledger.is(track, hash) {

@@ -10,6 +10,7 @@ use segue_connectors::redis::{Connection, Error, Settings as Target};
 use segue_dataflow::ids::TrackId;
 
 use super::Parts;
+use super::batch::Uris;
 use super::charts::Pushed;
 use super::inbox::Told;
 use super::ledger::{Ledger, STATE};
@@ -37,6 +38,7 @@ pub struct Pusher {
     /// Tracks that had rows at the last sweep, and get no keys.
     unwanted: FxHashSet<TrackId>,
     charts: Pushed,
+    uris: Uris,
     /// What the last sweep left for them.
     planned: usize,
     sweep: Option<Sweep>,
@@ -98,6 +100,7 @@ impl Pusher {
             ledger,
             unwanted: FxHashSet::default(),
             charts: Pushed::default(),
+            uris: Uris::default(),
             planned: 0,
             sweep: None,
             owed: true,

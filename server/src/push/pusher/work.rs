@@ -100,7 +100,8 @@ impl Pusher {
         let Some(graph) = self.parts.engine.graph_lease() else { return Ok(0.0) };
         let rows = (taken.iter().map(|waiting| waiting.track), &graph);
         let (unwanted, layout) = (&self.unwanted, connection.layout().clone());
-        let mut batch = Batch::new(rows, settings.neighbours, unwanted, &layout, &mut self.ledger);
+        let mut batch =
+            Batch::new(rows, settings.neighbours, unwanted, &layout, &mut self.ledger, &mut self.uris);
         // Redis may take its time.
         drop(graph);
         let left_out = std::mem::take(&mut batch.left_out);
