@@ -73,11 +73,11 @@ impl Surveyor {
         let added = next.iter().enumerate().try_for_each(|(partition, next)| {
             offsets.add_partition_offset(&self.topic, partition as i32, Offset::Offset(*next as i64))
         });
-        let unanswered = &self.consumer.context().unanswered;
-        unanswered.fetch_add(1, Ordering::SeqCst);
         if let Err(error) = added.and_then(|()| self.consumer.commit(&offsets, CommitMode::Async)) {
-            unanswered.fetch_sub(1, Ordering::SeqCst);
             tracing::warn!("{}: the group's offsets were not written: {error}", self.address.display());
+        } else {
+            // It is answered at the next poll at the earliest.
+            self.consumer.context().unanswered.fetch_add(1, Ordering::SeqCst);
         }
     }
 

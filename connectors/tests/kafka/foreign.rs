@@ -20,7 +20,9 @@ use segue_connectors::kafka::dead_letters::DeadLetterTopic;
 use segue_connectors::log::{Log, Position, Stored};
 use segue_dataflow::event::Code;
 
-use crate::harness::{Written, admin, drain, eventually, open, produce, shared, topic, transactional};
+use crate::harness::{
+    Written, admin, committed, drain, eventually, open, produce, shared, topic, transactional,
+};
 use crate::suite::{LONG, record, texts};
 
 fn stored(offset: u64, key: Option<&'static [u8]>, payload: Option<&'static [u8]>) -> Stored {
@@ -143,18 +145,7 @@ fn committed_offsets_are_there_for_others_to_see() {
     settings.properties.insert("group.id".to_owned(), "watched".to_owned());
     let log = open(&settings);
     log.commit(&[7, 9]);
-    let observer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &settings.brokers)
-        .set("group.id", "watched")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_range(&settings.topic, 0, 1);
-    eventually("both offsets", || {
-        let found = observer.committed_offsets(list.clone(), LONG).ok()?;
-        let offsets: Vec<Offset> = found.elements().iter().map(|element| element.offset()).collect();
-        (offsets == [Offset::Offset(7), Offset::Offset(9)]).then_some(())
-    });
+    committed(&settings, &[7, 9]);
 }
 
 fn refused(offset: u64, payload: Vec<u8>) -> Refused {

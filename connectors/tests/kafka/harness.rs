@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use segue_connectors::kafka::{Kafka, Settings};
 use segue_connectors::log::{Error, Log, Stored};
 
@@ -42,6 +43,22 @@ pub fn transactional(settings: &Settings) -> BaseProducer {
         .unwrap();
     producer.init_transactions(LONG).unwrap();
     producer
+}
+
+/// Waits until the group of these settings has committed these offsets, by partition.
+pub fn committed(settings: &Settings, offsets: &[i64]) {
+    let observer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &settings.brokers)
+        .set("group.id", &settings.properties["group.id"])
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(&settings.topic, 0, offsets.len() as i32 - 1);
+    eventually("the group's offsets", || {
+        let found = observer.committed_offsets(list.clone(), LONG).ok()?;
+        let found = found.elements().iter().map(|element| element.offset()).collect::<Vec<_>>();
+        (found == offsets.iter().copied().map(Offset::Offset).collect::<Vec<_>>()).then_some(())
+    });
 }
 
 /// Key and payload.

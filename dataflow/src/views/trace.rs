@@ -175,50 +175,24 @@ impl<K: Id, V: Id> View<K, V> {
         };
         let (ours, theirs) = (slices(one), slices(other));
         let mut sum = 0;
-        for (ours, theirs) in ours.iter().flat_map(|ours| theirs.iter().map(move |theirs| (ours, theirs))) {
-            let (short, long) =
-                if ours.2 - ours.1 < theirs.2 - theirs.1 { (ours, theirs) } else { (theirs, ours) };
-            let (part, lo, hi) = *short;
-            let (other, mut at, end) = *long;
-            let vals = &other.batch.storage.vals.vals[..end];
-            for i in lo..hi {
-                let value = part.batch.storage.vals.vals[i];
-                at = seek(vals, at, &value);
-                match vals.get(at) {
-                    Some(there) if *there == value => sum += part.diff(i, as_of) * other.diff(at, as_of),
-                    Some(_) => {}
-                    None => break,
-                }
+        for (one, from, to) in &ours {
+            for (other, begin, end) in &theirs {
+                let (ours, theirs) = (&one.batch.storage.vals.vals, &other.batch.storage.vals.vals);
+                shared(&ours[*from..*to], &theirs[*begin..*end], |i, j| {
+                    sum += one.diff(from + i, as_of) * other.diff(begin + j, as_of);
+                });
             }
         }
         sum
     }
 
-    /// Which of these values, ascending, `key` has: all updates of them, each with the value's place, in no useful order.
+    /// Which of these values, ascending, `key` has: all updates of them, each with the value's place, in no useful
+    /// order.
     pub fn among(&self, key: K, values: &[V], as_of: u64, mut each: impl FnMut(usize, i32)) {
         for part in &*self.parts {
-            let (mut at, end) = part.values(&mut 0, &key);
-            let there = &part.batch.storage.vals.vals[..end];
-            if end - at < values.len() {
-                let mut i = 0;
-                for (at, value) in (at..end).zip(&there[at..]) {
-                    i = seek(values, i, value);
-                    match values.get(i) {
-                        Some(wanted) if wanted == value => each(i, part.diff(at, as_of)),
-                        Some(_) => {}
-                        None => break,
-                    }
-                }
-            } else {
-                for (i, value) in values.iter().enumerate() {
-                    at = seek(there, at, value);
-                    match there.get(at) {
-                        Some(found) if found == value => each(i, part.diff(at, as_of)),
-                        Some(_) => {}
-                        None => break,
-                    }
-                }
-            }
+            let (lo, hi) = part.values(&mut 0, &key);
+            let there = &part.batch.storage.vals.vals[lo..hi];
+            shared(there, values, |at, i| each(i, part.diff(lo + at, as_of)));
         }
     }
 
@@ -308,6 +282,27 @@ impl<K: Id, V: Id> Pass<'_, K, V> {
             if sum > 0 && !each(least) {
                 return;
             }
+        }
+    }
+}
+
+/// What two ascending lists share: its places in both. The longer one is sought in.
+fn shared<I: Id>(one: &[I], other: &[I], mut each: impl FnMut(usize, usize)) {
+    let is_shorter = one.len() <= other.len();
+    let (short, long) = if is_shorter { (one, other) } else { (other, one) };
+    let mut at = 0;
+    for (i, id) in short.iter().enumerate() {
+        at = seek(long, at, id);
+        match long.get(at) {
+            Some(there) if there == id => {
+                if is_shorter {
+                    each(i, at);
+                } else {
+                    each(at, i);
+                }
+            }
+            Some(_) => {}
+            None => break,
         }
     }
 }

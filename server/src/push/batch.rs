@@ -27,8 +27,10 @@ impl Uris {
             self.0.clear();
         }
         for (track, _) in tracks {
-            if let Entry::Vacant(free) = self.0.entry(*track) {
-                graph.uri(*track).map(|uri| free.insert(uri));
+            if let Entry::Vacant(free) = self.0.entry(*track)
+                && let Some(uri) = graph.uri(*track)
+            {
+                free.insert(uri);
             }
         }
     }
