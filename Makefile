@@ -24,7 +24,8 @@ test: ## All tests, against the real binary and real files
 	@scripts/setup tests
 	$(CARGO) test --workspace
 
-lint: setup ## Formatting and clippy, warnings are errors; compose.yaml against its specification
+lint: ## Formatting and clippy, warnings are errors; compose.yaml against its specification
+	@scripts/setup tests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@scripts/compose-check

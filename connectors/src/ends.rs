@@ -3,8 +3,9 @@
 //! Invariant: an end is raised only after the records below it are durable, so whoever reads below an end
 //! reads what will still be there tomorrow.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::log::{Error, Position};
 
@@ -26,11 +27,11 @@ impl Ends {
 
     /// All ends, by partition.
     pub(crate) fn all(&self) -> Vec<u64> {
-        self.lock().ends.clone()
+        self.state.lock().ends.clone()
     }
 
     pub(crate) fn get(&self, partition: u32) -> Result<u64, Error> {
-        self.lock().get(partition)
+        self.state.lock().get(partition)
     }
 
     /// The end of the partition, if one may read from `from`.
@@ -44,13 +45,13 @@ impl Ends {
 
     /// Publishes new ends. The records below them are durable.
     pub(crate) fn raise(&self, ends: Vec<u64>) {
-        self.lock().ends = ends;
+        self.state.lock().ends = ends;
         self.changed.notify_all();
     }
 
     pub(crate) fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error> {
         let begun = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.get(partition)? > offset {
                 return Ok(true);
@@ -62,22 +63,17 @@ impl Ends {
             if left.is_zero() {
                 return Ok(false);
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    /// A panic of another thread cannot leave the state half changed, so it is no reason to stop.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().closed
     }
 }
 

@@ -6,9 +6,10 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::log::{Error, Landmark, Log, Position, Read, Record, Stored};
@@ -55,7 +56,7 @@ impl Faulty {
 
     /// Adds steps to the end of the script.
     pub fn then(&self, steps: impl IntoIterator<Item = Step>) {
-        self.lock().script.extend(steps);
+        self.state.lock().script.extend(steps);
     }
 
     /// Adds `steps` random steps, of which about `percent` in a hundred fail: before, after or torn. The
@@ -74,38 +75,33 @@ impl Faulty {
 
     /// Waits until `appends` slow appends have come since the beginning; false when the time is over.
     pub fn wait_held(&self, appends: u64, timeout: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |state| state.held < appends);
-        waited.unwrap_or_else(PoisonError::into_inner).0.held >= appends
+        let mut state = self.state.lock();
+        !self.changed.wait_while_for(&mut state, |state| state.held < appends, timeout).timed_out()
     }
 
     /// Lets one slow append go on; the next one to come if none is waiting.
     pub fn release(&self) {
-        self.lock().released += 1;
+        self.state.lock().released += 1;
         self.changed.notify_all();
     }
 
     /// Waits until this slow append is released, in the order of coming, or the log is closed.
     fn hold(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mine = state.held;
         state.held += 1;
         self.changed.notify_all();
-        let released = self.changed.wait_while(state, |state| state.released <= mine && !state.closed);
-        drop(released.unwrap_or_else(PoisonError::into_inner));
+        self.changed.wait_while(&mut state, |state| state.released <= mine && !state.closed);
     }
 
     fn next_step(&self) -> Step {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.full {
             return Step::Full;
         }
         let step = state.script.pop_front().unwrap_or(Step::Pass);
         state.full = step == Step::Full;
         step
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,7 +172,7 @@ impl Log for Faulty {
 
     fn close(&self) {
         self.inner.close();
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
 }

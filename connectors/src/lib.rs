@@ -2,12 +2,11 @@
 //!
 //! Reading order: [`log`] is the trait that everything else is about; `ends` is the part of its contract
 //! that every log of this crate shares (where each partition ends, and waiting for more); [`memory`] is
-//! the shortest log; [`embedded`] is the one on disk; [`kafka`] is
-//! the one that others write to as well; [`faulty`] breaks any of them on purpose; and
-//! [`dead_letters`] is a log of the records that were no events. [`snapshot`] keeps copies of the state in an
+//! the shortest log; [`embedded`] is the one on disk; [`kafka`] is the one that others write to as well;
+//! [`faulty`] breaks any of them on purpose; and [`dead_letters`] is a log of the records that were no events. [`snapshot`] keeps copies of the state in an
 //! object store. [`redis`] holds a copy of rows and charts for others to read.
 //!
-//! Everything blocks: callers bring their own threads. No clock is read: times are handed in.
+//! Everything blocks: callers bring their own threads. The time of day is handed in.
 
 pub mod dead_letters;
 pub mod embedded;

@@ -189,13 +189,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// Whether a failed append may have left records behind.
-    pub fn may_have_appended(&self) -> bool {
-        matches!(self, Error::MaybeAppended { .. })
-    }
-}
-
 /// The log. See the [module](self) for the contract.
 pub trait Log: Send + Sync {
     /// How many partitions there are. It never shrinks, and grows only where others may make it grow (Kafka).

@@ -3,10 +3,10 @@
 //! Durable means here: as long as the value lives.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::ends::Ends;
 use crate::log::{Error, Log, Position, Read, Record, Stored, check, partition_of};
@@ -24,10 +24,6 @@ impl Memory {
         let partitions = partitions.get() as usize;
         Memory { payloads: Mutex::new(vec![Vec::new(); partitions]), ends: Ends::new(vec![0; partitions]) }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Vec<Bytes>>> {
-        self.payloads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Log for Memory {
@@ -37,7 +33,7 @@ impl Log for Memory {
 
     fn append(&self, records: &[Record<'_>]) -> Result<Vec<Position>, Error> {
         check(records)?;
-        let mut payloads = self.lock();
+        let mut payloads = self.payloads.lock();
         if self.ends.is_closed() {
             return Err(Error::Closed);
         }
@@ -56,7 +52,7 @@ impl Log for Memory {
     fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {
         self.ends.readable(partition, from)?;
         let mut bytes = 0;
-        let payloads = self.lock();
+        let payloads = self.payloads.lock();
         let held = payloads[partition as usize].iter().enumerate().skip(from as usize);
         let records = held
             .take_while(|(at, payload)| {

@@ -2,13 +2,13 @@
 //!
 //! Reading order, which is the way of an event:
 //! [`ids`] (hashed names of things), [`event`] (what arrives on the log), [`edit`] (the form that travels
-//! through the dataflow, with its [`day`]), [`apply`] (edits become changes of playlists), [`catalogue`] (and of tracks),
-//! [`views`] (what they add up to), [`query`] (how questions are answered from the views, with [`sample`]
-//! and [`scoring`]), [`neighbours`] (which tracks share playlists, kept up to date), [`engine`] (all of it as one
-//! dataflow), [`workers`] (the threads it runs on, by [`priority`]), [`snapshot`] (copies of the state, and how to go on
-//! from one).
+//! through the dataflow, with its [`day`]), [`apply`] (edits become changes of playlists), [`catalogue`] (and
+//! of tracks), [`views`] (what they add up to), [`query`] (how questions are answered from the views, with
+//! [`sample`] and [`scoring`]), [`neighbours`] (which tracks share playlists, kept up to date), [`engine`] (all
+//! of it as one dataflow), [`workers`] (the threads it runs on, by [`priority`]), [`snapshot`] (copies of the
+//! state, and how to go on from one).
 //!
-//! This crate does no I/O and knows no clock: bytes and time are handed in.
+//! This crate does no I/O and never asks what time of day it is: bytes and time are handed in.
 
 #![forbid(unsafe_code)]
 

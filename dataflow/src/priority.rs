@@ -1,7 +1,7 @@
 //! Who gets the processor first: those who answer questions, then the workers, then those who copy the state elsewhere.
 
-/// How much workers stand back, and whoever works on events: what is seen some milliseconds later is still seen at once,
-/// a question that waits as long is slow.
+/// How much workers stand back, and whoever works on events: what is seen some milliseconds later is still seen at
+/// once, a question that waits as long is slow.
 pub const WORK: i32 = 5;
 
 /// How much those stand back who are in no hurry.

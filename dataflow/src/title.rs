@@ -7,9 +7,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const STOP_WORDS: [&str; 16] =
     ["a", "an", "and", "at", "by", "for", "from", "in", "my", "of", "on", "or", "the", "to", "with", "you"];
 
+/// Words of a title that count, the first ones: each has a posting list, and a title may be as long as an event.
+const WORDS_MAX: usize = 64;
+
 /// The normal form of a title: lower case, apostrophes dropped, runs of anything but letters and digits
 /// become one `.`, none at the ends. A title without letters and digits (`🔥🔥`, `!!`) becomes its sorted
-/// set of characters. Source: scoring notes, step 6.
+/// set of characters. Source: docs/scoring.md, step 6.
 pub fn normalise(title: &str) -> String {
     let mut normal = String::with_capacity(title.len());
     for c in title.chars().flat_map(char::to_lowercase).filter(|c| !matches!(c, '\'' | '’' | '`')) {
@@ -31,10 +34,11 @@ pub fn normalise(title: &str) -> String {
     normal
 }
 
-/// The distinct words of a normalised title, of two letters or more and no stop words, in order.
+/// The distinct words of a normalised title, of two letters or more and no stop words, in order; of a long one, among
+/// its first 64.
 pub fn words(normal: &str) -> Vec<&str> {
-    let mut words: Vec<&str> =
-        normal.split('.').filter(|w| w.chars().nth(1).is_some() && !STOP_WORDS.contains(w)).collect();
+    let says = |word: &&str| word.chars().nth(1).is_some() && !STOP_WORDS.contains(word);
+    let mut words: Vec<&str> = normal.split('.').filter(says).take(WORDS_MAX).collect();
     words.sort_unstable();
     words.dedup();
     words
@@ -80,5 +84,8 @@ mod tests {
         assert_eq!(keys("Chill"), [TitleId::of("chill"), TitleId::of_word("chill")]);
         assert_ne!(TitleId::of("chill"), TitleId::of_word("chill"));
         assert!(keys("  ").is_empty());
+        let long: String = (0..100_000).map(|n| format!("w{n} ")).collect();
+        let of_first = |n: usize| keys(&long).contains(&TitleId::of_word(&format!("w{n}")));
+        assert_eq!((keys(&long).len(), of_first(63), of_first(64)), (1 + WORDS_MAX, true, false));
     }
 }

@@ -2,8 +2,8 @@
 //! writes them, or what reads them, is wrong. Then reading stops before the damage grows.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use segue_connectors::log::Position;
 use segue_dataflow::event::Rejection;
 
@@ -49,7 +49,7 @@ impl Breaker {
     /// # Errors
     /// Names the bad record that was one too many.
     pub fn read(&self, records: usize, bad: &[(usize, Position, Rejection)]) -> Result<(), Broken> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         let begin = recent.read;
         recent.read += records as u64;
         for (place, position, rejection) in bad {

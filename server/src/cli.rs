@@ -12,7 +12,8 @@ use crate::demo::DemoArgs;
 /// A streaming-first music recommender: playlist events in, recommendations out, milliseconds later.
 ///
 /// Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong
-/// use. Configuration: flag, then SEGUE__SECTION__KEY, then the file, then what is built in.
+/// use. Configuration (of all but demo, replay and generate): flag, then SEGUE__SECTION__KEY, then the file, then what
+/// is built in.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
@@ -102,8 +103,8 @@ pub enum SnapshotCommand {
     /// Read one as a restart would: hashes of all objects, digest of the state. Exit code 1 if it is not in
     /// order.
     Verify(VerifyArgs),
-    /// Copy one to a folder as plain Parquet files, each table whole: playlists, entries, tracks. All of it is
-    /// checked on the way.
+    /// Copy one to a folder as plain Parquet files, each table whole: playlists, entries, additions, tracks and, if
+    /// it has them, neighbours. All of it is checked on the way.
     Export(ExportArgs),
 }
 
@@ -242,6 +243,8 @@ pub enum ConfigCommand {
     Check(ConfigArgs),
     /// Show every key, its value (*** for a secret) and where the value is from.
     Show(ShowArgs),
+    /// Print a JSON Schema of the configuration file: every key, its default, its range and what it is for.
+    Schema,
 }
 
 /// Show the configuration.
@@ -324,7 +327,7 @@ mod tests {
             include_str!("../../README.md"),
             include_str!("../../docs/snapshots.md"),
             include_str!("../../docs/evaluate.md"),
-            include_str!("../../docs/scoring.md"),
+            include_str!("../../docs/redis.md"),
         ];
         let all: Vec<_> = pages.into_iter().flat_map(commands).collect();
         assert!(all.len() >= 12, "{all:?}");

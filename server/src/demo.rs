@@ -11,7 +11,6 @@ use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use segue_dataflow::event::{Change, Event};
 use segue_dataflow::query::{Answer, Body, Question};
-use segue_dataflow::workers as engine;
 use segue_replay::generate::{Edits, Playlists};
 use segue_replay::publish::{
     Batch, Outcome, Pace, Progress, Publisher, Receipt, Rejected, SystemClock, Target, TargetError,
@@ -20,7 +19,7 @@ use segue_replay::source::{Fault, Reader, Sink, find};
 
 use crate::intake;
 use crate::serve::Running;
-use crate::service::Service;
+use crate::service::{Service, reached};
 
 /// What a URI keeps as it is in a path.
 const UNSAFE_IN_A_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b':').remove(b'-').remove(b'_').remove(b'.');
@@ -131,10 +130,9 @@ pub async fn to_try(running: &Running) -> Vec<String> {
     let Running { service, api, .. } = running;
     let ends: Vec<u64> = service.offsets().into_iter().map(|(end, _)| end).collect();
     let mut progress = service.progress.clone();
-    let next = |progress: &engine::Progress, p: usize| progress.next.get(p).copied().unwrap_or(0);
     tokio::select! {
         // An error means that the server is stopping, which whoever waits for that will tell.
-        _ = progress.wait_for(|progress| ends.iter().enumerate().all(|(p, end)| next(progress, p) >= *end)) => {}
+        _ = progress.wait_for(|progress| reached(progress, &ends)) => {}
         _ = service.health.failed() => {}
     }
     let mut lines = vec![

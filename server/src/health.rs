@@ -1,9 +1,10 @@
 //! What has gone wrong: for good, so that the process ends, or so that no more events are taken.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-/// The first of each kind is kept; readiness tells it.
+use parking_lot::Mutex;
+
+/// What readiness tells. Of what is for good the first is kept, of what may pass the newest.
 #[derive(Default)]
 pub struct Health {
     failure: Mutex<Option<String>>,
@@ -15,14 +16,6 @@ pub struct Health {
     news: tokio::sync::Notify,
 }
 
-fn first(place: &Mutex<Option<String>>) -> Option<String> {
-    place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-fn keep(place: &Mutex<Option<String>>, reason: String) {
-    place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-}
-
 impl Health {
     /// The process has to end. Nothing is a failure any more once it is stopping.
     pub fn fail(&self, reason: String) {
@@ -30,13 +23,13 @@ impl Health {
             return;
         }
         tracing::error!("{reason}");
-        keep(&self.failure, reason);
+        self.failure.lock().get_or_insert(reason);
         self.news.notify_waiters();
     }
 
     /// Why the process has to end, if so.
     pub fn failure(&self) -> Option<String> {
-        first(&self.failure)
+        self.failure.lock().clone()
     }
 
     /// Waits until the process has to end.
@@ -53,33 +46,33 @@ impl Health {
     /// A log takes no more: questions are still answered.
     pub fn degrade(&self, reason: String) {
         tracing::error!("{reason}");
-        keep(&self.degraded, reason);
+        self.degraded.lock().get_or_insert(reason);
     }
 
     /// Something is tried until it works: what, or that it does by now.
     pub fn waits_for(&self, what: Option<String>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        *self.waiting.lock() = what;
     }
 
     /// Which log takes no more, or not for the moment, and why, if so.
     pub fn degraded(&self) -> Option<String> {
-        first(&self.degraded).or_else(|| first(&self.waiting))
+        self.degraded.lock().clone().or_else(|| self.waiting.lock().clone())
     }
 
     /// Why the last snapshot was not taken; none if it was.
-    pub fn snapshots(&self, why: Option<String>) {
-        *self.snapshots.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    pub fn set_snapshots(&self, why: Option<String>) {
+        *self.snapshots.lock() = why;
     }
 
     /// Why the copy in Redis is not kept up; none if it is.
-    pub fn redis(&self, why: Option<String>) {
-        *self.redis.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    pub fn set_redis(&self, why: Option<String>) {
+        *self.redis.lock() = why;
     }
 
     /// What does not work but is not needed to answer, if so: by name, and why.
     pub fn spared(&self) -> Vec<(&'static str, String)> {
         let spared = [("snapshots", &self.snapshots), ("redis", &self.redis)].into_iter();
-        spared.filter_map(|(name, place)| Some((name, first(place)?))).collect()
+        spared.filter_map(|(name, place)| Some((name, place.lock().clone()?))).collect()
     }
 
     /// From here on, ends are no failures.

@@ -7,12 +7,13 @@
 //! it. What fails for a while only (a broker that is away) is tried until it works.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use segue_connectors::dead_letters::{DeadLetters, Origin, Refused};
 use segue_connectors::log::{Error, Log, Position, Stored};
 use segue_dataflow::event::Code;
@@ -90,7 +91,7 @@ impl Letterbox {
     /// Why they are not: they are found again only by whoever reads the log from before them.
     pub fn flush(&self) -> Result<(), Unwritten> {
         let (tell, told) = sync_channel(1);
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let line = self.line.lock().clone();
         let sent = line.is_some_and(|line| line.try_send(Item::Flush(tell)).is_ok());
         let waiting = || self.health.degraded().unwrap_or_else(|| "they wait to be written".to_owned());
         match told.recv_timeout(if sent { FLUSH } else { Duration::ZERO }) {
@@ -115,7 +116,7 @@ impl Letterbox {
     }
 
     fn send(&self, item: Item) {
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let line = self.line.lock().clone();
         if let Some(line) = line {
             // It fails only if the thread has ended: it was in a hurry, or its panic ends the process.
             let _ = line.send(item);
@@ -125,15 +126,15 @@ impl Letterbox {
     /// From here on nothing is tried again.
     pub fn hurry(&self) {
         self.hurry.store(true, Ordering::SeqCst);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = self.thread.lock();
         thread.iter().for_each(|thread| thread.thread().unpark());
     }
 
     /// Writes what is in it, and ends.
     pub fn close(&self) {
         self.hurry();
-        self.line.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.line.lock().take();
+        let thread = self.thread.lock().take();
         thread.into_iter().for_each(|thread| drop(thread.join()));
     }
 }

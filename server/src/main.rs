@@ -1,6 +1,7 @@
 //! The `segue` binary. Reading order: [`cli`] and [`config`] (what it is told), [`serve`] (from start to
-//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`], [`feed`], [`push`], [`charts`]), [`intake`] (how events get in), [`http`] (the
-//! REST API), [`admin`] (health and metrics), [`demo`], [`dead_letters`].
+//! stop), [`service`] ([`snapshots`], log, [`pump`], engine, [`breaker`], [`letterbox`], [`prequential`],
+//! [`feed`], [`push`], [`charts`]), [`intake`] (how events get in), [`http`] (the REST API), [`admin`] (health and
+//! metrics), [`demo`], [`dead_letters`].
 
 #![forbid(unsafe_code)]
 
@@ -126,6 +127,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Config(ConfigCommand::Check(args)) => {
             args.load(Vec::new())?;
             print("the configuration can be used")?;
+            Ok(DONE)
+        }
+        Command::Config(ConfigCommand::Schema) => {
+            print(&format!("{:#}", config::schema()))?;
             Ok(DONE)
         }
         Command::Config(ConfigCommand::Show(args)) => {

@@ -1,9 +1,20 @@
-//! Shared fate: a thread that all answers, or the next start, depend on takes the process with it when it panics.
+//! Shared fate: a thread that is there for as long as the process takes it with it when it panics. What it did would not
+//! be done any more, and nobody would know.
 
 use crate::FAILED;
 
 /// How the names of these threads begin: timely's workers, and ours around them.
-const NEEDED: [&str; 6] = ["timely:", "reader-", "pump-", "dead-letters", "segue-log", "snapshots"];
+const NEEDED: [&str; 9] = [
+    "timely:",
+    "reader-",
+    "pump-",
+    "dead-letters",
+    "segue-log",
+    "snapshot",
+    "changes",
+    "redis",
+    "prequential",
+];
 
 /// From now on such a panic ends the process, which starts again from the log.
 pub fn end_the_process() {

@@ -1,11 +1,12 @@
 //! A running segue: log, engine, dead letters, and the threads between them.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use segue_connectors::dead_letters::{DeadLetters, Origin, Refused};
 use segue_connectors::embedded::{Embedded, OpenError, Options as LogOptions, SyncMode, folder_of};
 use segue_connectors::kafka::Kafka;
@@ -322,7 +323,7 @@ impl Service {
         self.log.close();
         let result = self.engine.stop();
         self.feed.join();
-        let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
+        let pumps = std::mem::take(&mut *self.pumps.lock());
         drop(pumps.map(JoinHandle::join));
         self.prequential.close();
         self.letterbox.close();

@@ -7,11 +7,12 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, PersistMode};
+use parking_lot::Mutex;
 
 use super::{SyncMode, key};
 use crate::ends::Ends;
@@ -69,7 +70,7 @@ impl Committer {
     }
 
     pub(super) fn append(&self, records: &[Record<'_>]) -> Result<Vec<Position>, Error> {
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)?;
+        let line = self.line.lock().clone().ok_or(Error::Closed)?;
         if let Some(reason) = self.failure.get() {
             return Err(Error::Unwritable { path: self.path.clone(), reason: reason.clone() });
         }
@@ -89,7 +90,7 @@ impl Committer {
 
     /// Takes no more; the thread ends when the line is empty.
     pub(super) fn close(&self) {
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.line.lock() = None;
     }
 }
 

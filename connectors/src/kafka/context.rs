@@ -1,15 +1,14 @@
 //! What librdkafka tells besides records: how much it holds, and why nobody answers.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::metadata::Metadata;
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
-use super::watch::lock;
 use super::{ANSWER, OpenError, Settings};
 
 /// How long to wait for one more of what was told meanwhile, and how often.
@@ -32,7 +31,7 @@ impl ClientContext for Context {
         tracing::debug!("kafka: {error}: {reason}");
         // That no broker is left is no cause.
         if error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
-            *lock(&self.trouble) = Some(reason.to_owned());
+            *self.trouble.lock() = Some(reason.to_owned());
         }
     }
 
@@ -65,10 +64,36 @@ pub(super) fn ask(
 ) -> Result<Metadata, OpenError> {
     consumer.fetch_metadata(Some(topic), ANSWER).map_err(|error| {
         std::iter::from_fn(|| consumer.poll(MORE.0)).take(MORE.1).for_each(drop);
-        let trouble = lock(&consumer.context().trouble).take();
+        let trouble = consumer.context().trouble.lock().take();
         OpenError::Unreachable {
             address: settings.address(topic).display().to_string(),
-            reason: trouble.unwrap_or_else(|| error.to_string()),
+            reason: trouble.map_or_else(|| error.to_string(), advised),
         }
     })
+}
+
+/// A reason with what to do about it: of a certificate that nobody knows, librdkafka mostly says so itself.
+fn advised(reason: String) -> String {
+    match reason.contains("certificate verify failed") && !reason.contains("ssl.ca.location") {
+        true => format!("{reason}: verify that ssl.ca.location is correctly configured"),
+        false => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_does_not_know_the_certificate_is_told_where_to_look_once() {
+        for (reason, told) in [
+            ("certificate verify failed (after 13ms in state SSL_HANDSHAKE)", 1),
+            ("certificate verify failed: verify that ssl.ca.location is correctly configured or …", 1),
+            ("SASL authentication error: Invalid username or password", 0),
+        ] {
+            let said = advised(reason.to_owned());
+            assert!(said.starts_with(reason), "{said}");
+            assert_eq!(said.matches("verify that ssl.ca.location is correctly configured").count(), told);
+        }
+    }
 }

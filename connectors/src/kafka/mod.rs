@@ -40,7 +40,7 @@ use settings::Role;
 pub use settings::{Settings, is_secret};
 use sink::{Outgoing, Sink};
 use source::Source;
-use watch::{Shared, lock, watch};
+use watch::{Shared, watch};
 
 /// How long a broker may take to answer a question about the topic.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -181,7 +181,7 @@ impl Log for Kafka {
     }
 
     fn recent_ends(&self) -> Vec<u64> {
-        lock(&self.shared.ends).clone()
+        self.shared.ends.lock().clone()
     }
 
     fn wait(&self, partition: u32, offset: u64, timeout: Duration) -> Result<bool, Error> {
@@ -189,11 +189,11 @@ impl Log for Kafka {
     }
 
     fn commit(&self, next: &[u64]) {
-        *lock(&self.shared.uncommitted) = Some(next.to_vec());
+        *self.shared.uncommitted.lock() = Some(next.to_vec());
     }
 
     fn landmark(&self) -> Option<Landmark> {
-        *lock(&self.shared.landmark)
+        *self.shared.landmark.lock()
     }
 
     fn recognise(&self, landmark: &Landmark) -> Result<(), Error> {

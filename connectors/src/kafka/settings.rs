@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::OpenError;
 use crate::log::PAYLOAD_BYTES_MAX;
 
 /// The section `kafka` of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Brokers to ask first, `host:port` with commas between. If there are any, Kafka is the log, and the
@@ -43,14 +44,16 @@ const OVERHEAD_BYTES_MAX: usize = 1 << 20;
 /// Bytes that one record may have on its way.
 pub(super) const RECORD_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX;
 
-/// Properties that nobody changes, and why.
-const FIXED: [(&str, &str, &str); 9] = [
+/// Properties that nobody changes, and why: of a consumer, and of a producer.
+const FIXED_CONSUMER: [(&str, &str, &str); 6] = [
     ("auto.offset.reset", "error", "events that are gone must not be passed over"),
     ("isolation.level", "read_committed", "what a transaction takes back was never said"),
     ("enable.auto.commit", "false", "a snapshot says where to go on"),
     ("enable.auto.offset.store", "false", "a snapshot says where to go on"),
     ("enable.partition.eof", "false", "positions say it"),
     ("check.crcs", "true", "a damaged record must not be read"),
+];
+const FIXED_PRODUCER: [(&str, &str, &str); 3] = [
     ("enable.idempotence", "true", "a retry must not change the order"),
     ("acks", "all", "an acknowledged event must survive the broker"),
     ("partitioner", "murmur2_random", "all producers must agree on the partition of a key"),
@@ -122,8 +125,9 @@ impl Settings {
         if self.brokers.trim().is_empty() {
             return Err(wrong("`kafka.brokers` is empty".to_owned()));
         }
-        if let Some((name, value, why)) = FIXED
+        if let Some((name, value, why)) = FIXED_CONSUMER
             .iter()
+            .chain(&FIXED_PRODUCER)
             .find(|(name, value, _)| self.properties.get(*name).is_some_and(|given| given != value))
         {
             return Err(wrong(format!("`kafka.properties.{name}` is always {value}: {why}")));
@@ -131,19 +135,13 @@ impl Settings {
         let mut config = ClientConfig::new();
         let bytes = RECORD_BYTES_MAX.to_string();
         config.set("client.id", "segue").set("message.max.bytes", bytes);
-        let defaults: &[_] = match role {
-            Role::Consumer => &CONSUMER,
-            Role::Producer => &PRODUCER,
-            Role::Admin => &[],
+        let (defaults, fixed): (&[_], &[_]) = match role {
+            Role::Consumer => (&CONSUMER, &FIXED_CONSUMER),
+            Role::Producer => (&PRODUCER, &FIXED_PRODUCER),
+            Role::Admin => (&[], &[]),
         };
         let own = defaults.iter().copied();
         let given = self.properties.iter().map(|(name, value)| (&**name, &**value));
-        // The first six are the consumer's, the others the producer's.
-        let fixed: &[_] = match role {
-            Role::Consumer => &FIXED[..6],
-            Role::Producer => &FIXED[6..],
-            Role::Admin => &[],
-        };
         let fixed = fixed.iter().map(|(name, value, _)| (*name, *value));
         for (name, value) in own.chain(given).chain(fixed) {
             config.set(name, value);

@@ -1,9 +1,10 @@
 //! Appending: an idempotent producer, and calls that return when the broker has their records.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
@@ -56,18 +57,20 @@ impl Sink {
 
     /// Sends the records and waits until each has come to its end.
     pub(super) fn deliver<'a>(&self, records: impl ExactSizeIterator<Item = Outgoing<'a>>) -> Vec<Sent> {
-        let producer = Arc::clone(&self.producer());
+        let producer = Arc::clone(&self.producer.lock());
         let sent = vec![None; records.len()];
         let batch = Arc::new(Batch { state: Mutex::new(State { sent, left: 0 }), news: Condvar::new() });
         for (index, record) in records.enumerate() {
-            batch.lock().left += 1;
+            batch.state.lock().left += 1;
             if let Err(error) = self.enqueue(&producer, &batch, index, record) {
                 batch.settle(index, Err(error));
                 break;
             }
         }
-        let state = batch.news.wait_while(batch.lock(), |state| state.left > 0);
-        let sent = std::mem::take(&mut state.unwrap_or_else(PoisonError::into_inner).sent);
+        let mut state = batch.state.lock();
+        batch.news.wait_while(&mut state, |state| state.left > 0);
+        let sent = std::mem::take(&mut state.sent);
+        drop(state);
         if sent.iter().flatten().any(Result::is_err)
             && let Some((code, reason)) = producer.client().fatal_error()
         {
@@ -105,7 +108,7 @@ impl Sink {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
                     record = back;
-                    drop(batch.news.wait_timeout(batch.lock(), ROOM));
+                    batch.news.wait_for(&mut batch.state.lock(), ROOM);
                 }
                 Err((error, _)) => return Err(error),
             }
@@ -114,16 +117,12 @@ impl Sink {
 
     fn replace(&self, broken: &Arc<ThreadedProducer<Deliveries>>, reason: &str) {
         tracing::warn!("{}: a new producer takes over: {reason}", self.address.display());
-        let mut producer = self.producer();
+        let mut producer = self.producer.lock();
         if Arc::ptr_eq(&producer, broken)
             && let Ok(new) = self.settings.create(Role::Producer, Deliveries)
         {
             *producer = Arc::new(new);
         }
-    }
-
-    fn producer(&self) -> MutexGuard<'_, Arc<ThreadedProducer<Deliveries>>> {
-        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,13 +139,9 @@ struct State {
 }
 
 impl Batch {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// One record has come to its end.
     fn settle(&self, index: usize, result: Result<Position, KafkaError>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.left -= 1;
         state.sent[index] = Some(result);
         drop(state);

@@ -3,11 +3,12 @@
 //! Invariant: all that the broker holds below a cursor's `next` was handed out, or is never to be seen.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -42,7 +43,7 @@ impl Source {
 
     pub(super) fn read(&self, partition: u32, from: u64, bytes_max: usize) -> Result<Read, Error> {
         let cursor = self.cursor(partition)?;
-        let mut cursor = lock(&cursor);
+        let mut cursor = cursor.lock();
         self.place(&mut cursor, partition, from)?;
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(stored) = self.take(&mut cursor, partition, Duration::ZERO)? {
@@ -69,7 +70,7 @@ impl Source {
         loop {
             let left = timeout.saturating_sub(begun.elapsed());
             {
-                let mut cursor = lock(&cursor);
+                let mut cursor = cursor.lock();
                 self.place(&mut cursor, partition, offset)?;
                 if let Some(stored) = self.take(&mut cursor, partition, left.min(SLICE))? {
                     cursor.pending.push_front(stored);
@@ -121,7 +122,7 @@ impl Source {
 
     fn cursor(&self, partition: u32) -> Result<Arc<Mutex<Cursor>>, Error> {
         self.check(partition)?;
-        let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursors = self.cursors.lock();
         Ok(Arc::clone(cursors.entry(partition).or_default()))
     }
 
@@ -274,8 +275,4 @@ pub(super) fn stored<M: Message>(message: &M) -> Stored {
     };
     let (key, payload) = (key.map(&mut keep), payload.map(&mut keep));
     Stored { offset: message.offset().max(0) as u64, key, payload }
-}
-
-fn lock(cursor: &Mutex<Cursor>) -> MutexGuard<'_, Cursor> {
-    cursor.lock().unwrap_or_else(PoisonError::into_inner)
 }

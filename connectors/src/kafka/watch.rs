@@ -1,10 +1,11 @@
 //! The watcher: a thread that looks at the topic now and then, for what readers and metrics want to know at once.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::landmark::Surveyor;
@@ -78,9 +79,9 @@ pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: Surveyor, shared
         if surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
             survey(&surveyor, shared, &ends);
             // An empty topic is looked at until there is a record.
-            surveyed = lock(&shared.landmark).map(|_| Instant::now());
+            surveyed = shared.landmark.lock().map(|_| Instant::now());
         }
-        *lock(&shared.ends) = ends;
+        *shared.ends.lock() = ends;
     }
     if !is_away {
         commit(&surveyor, shared);
@@ -89,25 +90,21 @@ pub(super) fn watch(consumer: &BaseConsumer<Context>, surveyor: Surveyor, shared
 }
 
 fn commit(surveyor: &Surveyor, shared: &Shared) {
-    if let Some(next) = lock(&shared.uncommitted).take() {
+    if let Some(next) = shared.uncommitted.lock().take() {
         surveyor.commit(&next);
     }
 }
 
 /// Looks whether it is still the same topic, which ends here by partition.
 fn survey(surveyor: &Surveyor, shared: &Shared, ends: &[u64]) {
-    let known = *lock(&shared.landmark);
+    let known = *shared.landmark.lock();
     let found = match known {
         Some(known) => surveyor.look(&known),
         None => surveyor.take(ends),
     };
     match found {
-        Ok(found) => *lock(&shared.landmark) = found,
+        Ok(found) => *shared.landmark.lock() = found,
         Err(other @ Error::OtherLog { .. }) => drop(shared.other.set(other)),
         Err(error) => tracing::debug!("{error}"),
     }
-}
-
-pub(super) fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -145,6 +145,18 @@ impl Connection {
         Ok((next, keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect()))
     }
 
+    /// Bytes of the values of these keys; 0 for one that has none, or not of that kind.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn lengths<'a>(&mut self, keys: impl Iterator<Item = &'a str>) -> Result<Vec<usize>, Error> {
+        let commands: Vec<Cmd> = keys.map(|key| self.scripts.length(key)).collect();
+        let said = self.ask("looking for values", &commands)?;
+        let bytes =
+            |value| if let Value::Int(bytes) = value { usize::try_from(bytes).unwrap_or(0) } else { 0 };
+        Ok(said.into_iter().map(bytes).collect())
+    }
+
     /// Whether each command says 1.
     fn yes(&mut self, doing: &'static str, commands: &[Cmd]) -> Result<Vec<bool>, Error> {
         let said = self.ask(doing, commands)?;

@@ -49,29 +49,47 @@ redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
 return 1
 ";
 
+/// How long a value is; 0 if it is of another kind, or not there.
+const LENGTH: &str = r"
+local length = redis.pcall('STRLEN', key)
+return type(length) == 'number' and length or 0
+";
+
 /// All of them.
 pub struct Scripts {
     put: Script,
     touch: Script,
     delete: Script,
     beat: Script,
+    length: Script,
 }
 
 impl Scripts {
     pub fn new() -> Self {
         let script = |what: &str| Script::new(&format!("{LOOK}{what}"));
-        Scripts { put: script(PUT), touch: script(TOUCH), delete: script(DELETE), beat: script(BEAT) }
+        Scripts {
+            put: script(PUT),
+            touch: script(TOUCH),
+            delete: script(DELETE),
+            beat: script(BEAT),
+            length: script(LENGTH),
+        }
     }
 
     /// Has a server know them.
     pub fn load(&self, connection: &mut redis::Connection) -> RedisResult<()> {
-        let all = [&self.put, &self.touch, &self.delete, &self.beat];
+        let all = [&self.put, &self.touch, &self.delete, &self.beat, &self.length];
         all.into_iter().try_for_each(|script| script.load(connection).map(drop))
     }
 
     /// Still without value and milliseconds.
     pub fn put(&self, key: &str, epoch: u64) -> Cmd {
         call(&self.put, key, epoch)
+    }
+
+    /// Whole.
+    pub fn length(&self, key: &str) -> Cmd {
+        call(&self.length, key, 0)
     }
 
     /// Still without milliseconds.

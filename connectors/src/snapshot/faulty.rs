@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::Semaphore;
 
 /// What happens to one write or read.
@@ -68,25 +69,24 @@ impl Faulty {
 
     /// Adds steps to the end of the script of writes.
     pub fn then(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.script.lock().writes.extend(faults);
+        self.script.state.lock().writes.extend(faults);
     }
 
     /// Adds steps to the end of the script of reads.
     pub fn then_reads(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.script.lock().reads.extend(faults);
+        self.script.state.lock().reads.extend(faults);
     }
 
     /// How many steps are left of both.
     pub fn left(&self) -> usize {
-        let state = self.script.lock();
+        let state = self.script.state.lock();
         state.writes.len() + state.reads.len()
     }
 
     /// Waits until so many slow ones have come since the beginning; false when the time is over.
     pub fn wait_held(&self, calls: u64, timeout: Duration) -> bool {
-        let script = &self.script;
-        let waited = script.changed.wait_timeout_while(script.lock(), timeout, |state| state.held < calls);
-        waited.unwrap_or_else(PoisonError::into_inner).0.held >= calls
+        let mut state = self.script.state.lock();
+        !self.script.changed.wait_while_for(&mut state, |state| state.held < calls, timeout).timed_out()
     }
 
     /// Lets one slow one go on; the next one to come if none is waiting.
@@ -96,17 +96,13 @@ impl Faulty {
 }
 
 impl Script {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn write(&self) -> Fault {
-        let fault = self.lock().writes.pop_front();
+        let fault = self.state.lock().writes.pop_front();
         self.after_release(fault).await
     }
 
     async fn read(&self) -> Fault {
-        let fault = self.lock().reads.pop_front();
+        let fault = self.state.lock().reads.pop_front();
         self.after_release(fault).await
     }
 
@@ -115,7 +111,7 @@ impl Script {
         if fault != Some(Fault::Slow) {
             return fault.unwrap_or(Fault::Pass);
         }
-        self.lock().held += 1;
+        self.state.lock().held += 1;
         self.changed.notify_all();
         // It is never closed.
         self.released.acquire().await.into_iter().for_each(tokio::sync::SemaphorePermit::forget);

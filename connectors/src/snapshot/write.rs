@@ -58,9 +58,10 @@ impl Store {
         };
         let folder = format!("data/{epoch:020}-{generation}/");
         let mut tables = Tables::new(self, &folder, self.images);
+        // First, as rows are held back meanwhile.
+        let graph = snapshot.rows(|track, row| tables.row(track, row))?;
         snapshot.playlists(|id, playlist, ids, days| tables.playlist(id, playlist, ids, days))?;
         snapshot.tracks(|id, track| tables.track(id, track))?;
-        snapshot.rows(|track, row| tables.row(track, row))?;
         layers.push(Layer { epoch, objects: tables.finish()? });
         let totals = snapshot.totals();
         let manifest = Manifest {
@@ -74,7 +75,7 @@ impl Store {
             entries: totals.entries,
             digest: totals.digest.to_string(),
             newest_days: totals.newest.days().map(|day| day.0).collect(),
-            graph: snapshot.row_rules(),
+            graph,
             layers,
             sha256: None,
         };

@@ -145,7 +145,7 @@ impl Running {
             Ok(())
         });
         done.expect("infallible");
-        let done: Result<(), Infallible> = snapshot.rows(|track, row| {
+        let done: Result<_, Infallible> = snapshot.rows(|track, row| {
             state.rows.insert(track, (row.sampled(), row.neighbours().collect()));
             Ok(())
         });

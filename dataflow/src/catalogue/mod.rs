@@ -5,7 +5,6 @@
 //! result is therefore the same however the log is cut into epochs.
 
 mod card;
-mod gone;
 mod note;
 mod parties;
 mod uri;
@@ -24,7 +23,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use card::Card;
 pub use card::{Source, TrackCard, TrackRecord};
-use gone::Gone;
 pub use note::{News, Note, Notes};
 use parties::Parties;
 
@@ -34,6 +32,8 @@ use crate::engine::Refused;
 use crate::ids::{ArtistId, TrackId};
 use crate::views::Shared;
 use crate::views::book::{Book, Changes};
+use crate::views::parts::PARTS;
+use crate::views::past::Past;
 use crate::views::popularity::Popularity;
 use crate::views::trending::Trending;
 
@@ -57,8 +57,10 @@ pub struct Cards {
     parties: Parties,
     /// Tracks that came to an artist or left one, and are not told yet.
     moved: Vec<ByArtist>,
-    /// None if nobody reads the graph.
-    gone: Option<Gone>,
+    /// URIs of tracks that are gone: whoever reads an earlier step of the graph finds them in its rows. Cards are not
+    /// held back to the step for that: while much is loaded the graph waits, and the cards of all new tracks would have
+    /// to be told from none before. None if nobody reads the graph.
+    gone: Option<Past<TrackId, Box<str>>>,
 }
 
 /// A track that some playlist holds, or that was described.
@@ -128,7 +130,11 @@ pub fn catalogue<'s>(
                 let net = diffs.into_iter().filter(|(_, diff)| *diff != 0);
                 let net = net.map(|(track, diff)| Count::Track(track, diff));
                 counts_out.activate().session(&counts).give_iterator(net);
-                let moved = std::mem::take(&mut catalogue.cards.write().moved);
+                let moved = {
+                    let mut cards = catalogue.cards.write();
+                    cards.sweep();
+                    std::mem::take(&mut cards.moved)
+                };
                 artists_out.activate().session(&artists).give_iterator(moved.into_iter());
             }
         }
@@ -182,8 +188,8 @@ impl Cards {
 
     /// The URI of a track that was there as-of a step of the graph that is held.
     pub fn uri_at(&self, track: TrackId, step: u64) -> Option<Box<str>> {
-        let gone = self.gone.as_ref().and_then(|gone| gone.uri(track, step));
-        gone.map(Into::into).or_else(|| Some(self.tracks.newest(&track)?.card.uri(&self.parties)))
+        let gone = self.gone.as_ref().and_then(|gone| gone.get(&track, step));
+        gone.cloned().or_else(|| Some(self.tracks.newest(&track)?.card.uri(&self.parties)))
     }
 
     /// Somebody will read [URIs as-of steps](Self::uri_at).
@@ -198,7 +204,7 @@ impl Cards {
 
     /// How many tracks are gone and held.
     pub fn held(&self) -> usize {
-        self.gone.as_ref().map_or(0, Gone::len)
+        self.gone.as_ref().map_or(0, Past::size)
     }
 
     /// All that is kept of the track, as-of `epoch`.
@@ -273,8 +279,19 @@ impl Cards {
             self.moved.extend(moves.filter_map(|(artist, diff)| Some(((artist?, track), epoch, diff))));
         }
         self.tracks.set(epoch, track, held);
-        if self.parties.is_due() {
-            self.parties.sweep(&self.tracks.values().flat_map(|held| held.card.parties()).collect());
+    }
+
+    /// Goes on with a sweep of artists and albums that no card names any more, if one is due: a step at a time, since
+    /// all of it at once would hold the worker.
+    fn sweep(&mut self) {
+        let Cards { tracks, parties, .. } = self;
+        match parties.sweep_part() {
+            Some(part) if part < PARTS => {
+                parties.mark(tracks.values(part).flat_map(|held| held.card.parties()));
+            }
+            Some(PARTS) => parties.mark(tracks.past().flat_map(|held| held.card.parties())),
+            Some(_) => parties.drop_unmarked(),
+            None => {}
         }
     }
 
@@ -369,6 +386,9 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
     use crate::edit::Party;
 
@@ -382,7 +402,64 @@ mod tests {
                 TrackRecord { uri: format!("t:{n}").into(), inline: Some(names), ..Default::default() };
             cards.restore(TrackId(n), &record);
         }
-        assert!(!cards.parties.is_due());
+        assert_eq!(cards.parties.sweep_part(), None);
+    }
+
+    #[test]
+    fn a_sweep_takes_a_part_an_epoch_and_keeps_what_is_named_meanwhile() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut cards = Cards::default();
+        let mut shown = FxHashMap::default();
+        for epoch in 1..1_500 {
+            for _ in 0..30 {
+                // Names go from one artist to another, tracks come and go; a number that is free is given again soon.
+                let (track, artist) = (TrackId(rng.random_range(0..1_000)), rng.random_range(0..20_000));
+                let names = Names {
+                    artist: Some(Party { uri: format!("a:{artist}").into(), name: None }),
+                    ..Names::default()
+                };
+                let card = Card::new("t", Some((&names, Source::Inline)), &mut cards.parties);
+                let held = rng.random_bool(0.7).then_some(Held { card, playlists: 1, check: 0 });
+                shown.insert(track, held.is_some().then_some(names));
+                cards.set(epoch, track, held);
+            }
+            cards.sweep();
+            let since = epoch.saturating_sub(40);
+            cards.forget_before(since);
+            for track in (0..1_000).map(TrackId) {
+                let seen = cards.get(track, epoch).map(|card| card.names);
+                assert_eq!(seen.as_ref(), shown.get(&track).and_then(Option::as_ref), "epoch {epoch}");
+                let then = cards.get(track, since).map(|card| card.names.artist);
+                assert_ne!(then, Some(None), "as of {since}, in {epoch}");
+            }
+        }
+        // All artists were named, and few at a time.
+        let last = cards.parties.number(&Party { uri: "a:last".into(), name: None });
+        assert!(last < 12_000, "{last}");
+    }
+
+    #[test]
+    fn artists_of_versions_that_are_only_in_the_past_stay() {
+        let mut cards = Cards::default();
+        let put = |cards: &mut Cards, epoch: u64, artist: &dyn Fn(u64) -> String| {
+            for n in 0..2_000 {
+                let artist = Some(Party { uri: artist(n).into(), name: None });
+                let names = Names { artist, ..Names::default() };
+                let card = Card::new("t", Some((&names, Source::Inline)), &mut cards.parties);
+                cards.set(epoch, TrackId::of(&n.to_string()), Some(Held { card, playlists: 1, check: 0 }));
+            }
+        };
+        put(&mut cards, 1, &|n| format!("a:{n}"));
+        // The sweep has begun, and has looked at one part, when all tracks get another.
+        cards.sweep();
+        put(&mut cards, 2, &|_| "a:new".to_owned());
+        (0..PARTS + 10).for_each(|_| cards.sweep());
+        for n in 0..2_000 {
+            let artist = cards.artist(TrackId::of(&n.to_string()), 1);
+            assert_eq!(artist, Some(ArtistId::of(&format!("a:{n}"))));
+            let shown = cards.get(TrackId::of(&n.to_string()), 1).and_then(|card| card.names.artist);
+            assert_eq!(shown.map(|artist| artist.uri), Some(format!("a:{n}").into()));
+        }
     }
 
     #[test]

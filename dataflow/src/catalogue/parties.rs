@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::FxBuildHasher;
 
 use serde::Serialize;
 
@@ -15,21 +15,38 @@ use crate::ids::ArtistId;
 /// The number of an artist or album.
 pub type PartyNo = u32;
 
-/// Artists and albums in use. The unused ones are swept out each time their number has doubled.
+/// Artists and albums in use. The unused ones are swept out each time their number has doubled, in steps: those that
+/// are named meanwhile are kept.
 #[derive(Default)]
 pub struct Parties {
-    /// All of them, packed, one after the other: a box for each would take as much again.
-    packed: Vec<u8>,
-    /// By number, where each begins; none where there is no such party any more.
-    begins: Vec<Option<NonZeroU32>>,
+    /// By number; none where there is no such party any more.
+    places: Vec<Option<Place>>,
     /// By number, the id that it has as an artist.
     ids: Vec<ArtistId>,
+    /// All of them, packed, one after the other: a box for each would take as much again. While a sweep packs them anew,
+    /// those with the smaller numbers are in the second.
+    packed: [Vec<u8>; 2],
+    /// Those before this number are.
+    moved: usize,
     numbers: HashTable<PartyNo>,
     free: Vec<PartyNo>,
     /// A sweep is due once there are more.
     sweep_at: usize,
+    sweep: Option<Sweep>,
     /// What URIs begin with, those of tracks too.
     pub(super) prefixes: Prefixes,
+}
+
+/// Where a party begins, and 1.
+type Place = NonZeroU32;
+
+/// A sweep that has begun.
+#[derive(Default)]
+struct Sweep {
+    /// The next part of the tracks to be looked at.
+    part: usize,
+    /// By number, whether it has been seen to be named since the sweep began.
+    named: Vec<bool>,
 }
 
 /// URI and name.
@@ -37,6 +54,9 @@ type Fields<'a> = (Packed<'a>, Option<&'a str>);
 
 /// Parties that are few are not worth a sweep.
 const SWEEP_MIN: usize = 1024;
+
+/// Parties that are packed anew in one step.
+const MOVED: usize = 2048;
 
 /// What is packed usually takes no more bytes than this.
 const ROOM: usize = 256;
@@ -55,14 +75,8 @@ fn hash(packed: &[u8]) -> u64 {
 }
 
 /// A place in what is packed. Parties beyond the first 4 GiB would have none, and so no names.
-fn place(begin: usize) -> Option<NonZeroU32> {
+fn place(begin: usize) -> Option<Place> {
     NonZeroU32::new(u32::try_from(begin + 1).unwrap_or(0))
-}
-
-/// The packed party with this number, and what is packed after it.
-fn from<'a>(packed: &'a [u8], begins: &[Option<NonZeroU32>], number: PartyNo) -> &'a [u8] {
-    let begin = begins.get(number as usize).copied().flatten();
-    begin.and_then(|begin| packed.get(begin.get() as usize - 1..)).unwrap_or_default()
 }
 
 /// Only what is packed for the party that comes first.
@@ -72,37 +86,54 @@ fn first(packed: &[u8]) -> &[u8] {
 }
 
 impl Parties {
-    /// The number of a party; it stays as long as [`Parties::sweep`] is told that it is used.
+    /// The number of a party; it stays as long as sweeps find that it is named.
     pub fn number(&mut self, party: &Party) -> PartyNo {
         let fields: Fields<'_> = (self.prefixes.pack(&party.uri), party.name.as_deref());
-        packed(&fields, |wanted| {
+        let number = packed(&fields, |wanted| {
             self.find(wanted).unwrap_or_else(|| self.insert(wanted, ArtistId::of(&party.uri)))
-        })
+        });
+        self.mark([number].into_iter());
+        number
+    }
+
+    /// The packed party with this number, and what is packed after it.
+    fn from(&self, number: PartyNo) -> &[u8] {
+        let place = self.places.get(number as usize).copied().flatten();
+        place.and_then(|at| self.packed[self.side(number)].get(at.get() as usize - 1..)).unwrap_or_default()
+    }
+
+    /// Where it is packed.
+    fn side(&self, number: PartyNo) -> usize {
+        usize::from((number as usize) < self.moved)
     }
 
     /// Packed parties tell where they end: none begins like another.
     fn find(&self, wanted: &[u8]) -> Option<PartyNo> {
-        let is = |no: &PartyNo| from(&self.packed, &self.begins, *no).starts_with(wanted);
-        self.numbers.find(hash(wanted), is).copied()
+        self.numbers.find(hash(wanted), |no| self.from(*no).starts_with(wanted)).copied()
     }
 
     fn insert(&mut self, wanted: &[u8], id: ArtistId) -> PartyNo {
-        let Parties { packed, begins, ids, numbers, free, .. } = self;
-        let number = free.pop().unwrap_or(begins.len() as PartyNo);
-        if number as usize == begins.len() {
-            begins.push(None);
-            ids.push(id);
+        let number = self.free.pop().unwrap_or(self.places.len() as PartyNo);
+        if number as usize == self.places.len() {
+            self.places.push(None);
+            self.ids.push(id);
         }
-        (begins[number as usize], ids[number as usize]) = (place(packed.len()), id);
-        packed.extend_from_slice(wanted);
-        numbers.insert_unique(hash(wanted), number, |no| hash(first(from(packed, begins, *no))));
+        self.ids[number as usize] = id;
+        self.pack(number, wanted, self.side(number));
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.insert_unique(hash(wanted), number, |no| hash(first(self.from(*no))));
+        self.numbers = numbers;
         number
+    }
+
+    fn pack(&mut self, number: PartyNo, party: &[u8], side: usize) {
+        self.places[number as usize] = place(self.packed[side].len());
+        self.packed[side].extend_from_slice(party);
     }
 
     /// The party with this number.
     pub fn get(&self, number: PartyNo) -> Option<Party> {
-        let packed = from(&self.packed, &self.begins, number);
-        let ((uri, name), _): (Fields<'_>, _) = postcard::take_from_bytes(packed).ok()?;
+        let ((uri, name), _): (Fields<'_>, _) = postcard::take_from_bytes(self.from(number)).ok()?;
         Some(Party { uri: self.prefixes.unpack(uri), name: name.map(Into::into) })
     }
 
@@ -116,27 +147,46 @@ impl Parties {
         self.sweep_at = 2 * self.numbers.len();
     }
 
-    /// Whether it is time to [`Parties::sweep`].
-    pub fn is_due(&self) -> bool {
-        self.numbers.len() > self.sweep_at.max(SWEEP_MIN)
+    /// The part of the tracks that a sweep is to look at next, to [`Parties::mark`] what they name; none if no sweep is
+    /// due. What is named anew meanwhile counts by itself, so each part is looked at once.
+    pub fn sweep_part(&mut self) -> Option<usize> {
+        if self.sweep.is_none() && self.numbers.len() > self.sweep_at.max(SWEEP_MIN) {
+            self.sweep = Some(Sweep::default());
+        }
+        let sweep = self.sweep.as_mut()?;
+        sweep.part += 1;
+        Some(sweep.part - 1)
     }
 
-    /// Drops all parties but these.
-    pub fn sweep(&mut self, used: &FxHashSet<PartyNo>) {
-        let Parties { packed, begins, numbers, free, .. } = self;
-        let mut kept = Vec::new();
-        numbers.retain(|no| {
-            let begin = used.contains(no).then_some(kept.len());
-            if begin.is_some() {
-                kept.extend_from_slice(first(from(packed, begins, *no)));
-            } else {
-                free.push(*no);
+    /// These are named.
+    pub fn mark(&mut self, numbers: impl Iterator<Item = PartyNo>) {
+        let Some(Sweep { named, .. }) = &mut self.sweep else { return };
+        named.resize(self.places.len(), false);
+        numbers.for_each(|no| named.get_mut(no as usize).into_iter().for_each(|named| *named = true));
+    }
+
+    /// Once all is marked: drops some of those that nobody names, and packs the others anew.
+    pub fn drop_unmarked(&mut self) {
+        let Some(sweep) = self.sweep.take() else { return };
+        for _ in 0..MOVED {
+            if self.moved == self.places.len() {
+                self.packed = [std::mem::take(&mut self.packed[1]), Vec::new()];
+                self.moved = 0;
+                return self.all_used();
             }
-            begins[*no as usize] = begin.and_then(place);
-            begin.is_some()
-        });
-        *packed = kept;
-        self.all_used();
+            let number = self.moved as PartyNo;
+            let party = first(self.from(number)).to_vec();
+            self.moved += 1;
+            if sweep.named.get(number as usize).is_some_and(|named| *named) {
+                self.pack(number, &party, 1);
+            } else if self.places[number as usize].take().is_some() {
+                if let Ok(entry) = self.numbers.find_entry(hash(&party), |no| *no == number) {
+                    entry.remove();
+                }
+                self.free.push(number);
+            }
+        }
+        self.sweep = Some(sweep);
     }
 }
 
@@ -153,16 +203,18 @@ mod tests {
         let mut parties = Parties::default();
         let kept = parties.number(&party(1));
         for n in 0..10_000 {
-            if parties.is_due() {
-                parties.sweep(&[kept].into_iter().collect());
+            if parties.sweep_part().is_some() {
+                parties.mark([kept].into_iter());
+                parties.drop_unmarked();
             }
             let number = parties.number(&party(n));
             assert_eq!(parties.get(number), Some(party(n)));
             assert_eq!(parties.artist(number), Some(ArtistId::of(&party(n).uri)));
             assert_eq!(parties.number(&party(n)), number);
         }
-        assert!(parties.begins.len() <= SWEEP_MIN + 1, "{}", parties.begins.len());
-        assert!(parties.packed.len() < 40 * SWEEP_MIN, "{}", parties.packed.len());
+        assert!(parties.places.len() <= SWEEP_MIN + 1, "{}", parties.places.len());
+        let bytes: usize = parties.packed.iter().map(Vec::len).sum();
+        assert!(bytes < 40 * SWEEP_MIN, "{bytes}");
         assert_eq!((parties.get(kept), parties.number(&party(1))), (Some(party(1)), kept));
         assert_eq!(parties.get(1_000_000), None);
     }

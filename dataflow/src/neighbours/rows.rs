@@ -1,7 +1,8 @@
 //! Where the rows live: each takes its notes, and asks all processes for what it cannot know.
 //!
 //! A step's notes are put to their rows as they come, and taken row by row, in slices: a playlist of thousands of
-//! tracks makes millions. So many questions are under way at a time. The step has ended here when [`super::settle`] has all answers; nothing begins before it has ended everywhere.
+//! tracks makes millions. So many questions are under way at a time. The step has ended here when
+//! [`super::settle`] has all answers; nothing begins before it has ended everywhere.
 
 use std::collections::{VecDeque, hash_map};
 use std::rc::Rc;
@@ -29,6 +30,9 @@ use crate::views::popularity::Popularity;
 
 /// Questions under way at a time: what is asked for waits in memory.
 const OPEN_MAX: usize = 2048;
+
+/// Shares that a row is told in one step, at the most: to count it anew costs as much, and takes no memory.
+const SHARES_MAX: usize = 2_048;
 
 /// The notes of a step, by row.
 #[derive(Default)]
@@ -125,17 +129,24 @@ pub fn rows<'s>(
 }
 
 impl Notes {
+    fn recount(&mut self, track: TrackId) {
+        let told = self.rows.entry(track).or_default();
+        self.dirty += usize::from(!told.recount);
+        (told.recount, told.shares) = (true, Vec::new());
+    }
+
     fn add(&mut self, note: Note) {
         match note {
             Note::Begin { .. } => {}
             Note::All { .. } => self.all = true,
-            Note::Recount { track } => {
-                let before = std::mem::replace(&mut self.rows.entry(track).or_default().recount, true);
-                self.dirty += usize::from(!before);
-            }
+            Note::Recount { track } => self.recount(track),
             Note::Held { track } => self.rows.entry(track).or_default().held = true,
             Note::Share { track, other, holding, diff } => {
-                self.rows.entry(track).or_default().shares.push((other, holding, diff));
+                let told = self.rows.entry(track).or_default();
+                match told.recount || told.shares.len() == SHARES_MAX {
+                    true => self.recount(track),
+                    false => told.shares.push((other, holding, diff)),
+                }
             }
         }
     }
@@ -240,4 +251,21 @@ fn net(shares: impl Iterator<Item = (TrackId, u32, i32)>) -> impl Iterator<Item 
         Some((other, holding, diff))
     })
     .filter(|(_, _, diff)| *diff != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_told_no_more_than_counting_it_costs() {
+        let (mut notes, track) = (Notes::default(), TrackId(1));
+        let share = |n: u64| Note::Share { track, other: TrackId(n), holding: 2, diff: 1 };
+        (0..SHARES_MAX as u64).for_each(|n| notes.add(share(n)));
+        assert_eq!((notes.dirty, notes.rows[&track].shares.len()), (0, SHARES_MAX));
+        (0..1_000).for_each(|n| notes.add(share(n)));
+        notes.add(Note::Recount { track });
+        let told = &notes.rows[&track];
+        assert_eq!((notes.dirty, told.recount, told.shares.capacity()), (1, true, 0));
+    }
 }

@@ -16,7 +16,7 @@ const STAND_IN_HOLDING_MIN: u32 = 2;
 /// A playlist with its number of entries, and Σ a: what the seeds weigh that it holds.
 pub type Candidate = (PlaylistId, u32, u64);
 
-/// The k best of them, with their similarities σ̂, best first; ties by smaller id. Source: scoring notes, step 3.
+/// The k best of them, with their similarities σ̂, best first; ties by smaller id. Source: docs/scoring.md, step 3.
 pub fn nearest(candidates: &[Candidate], lengths: &Lengths, limit: usize) -> Vec<(PlaylistId, u64)> {
     let similar = |(id, entries, weights): &Candidate| (*id, lengths.similarity(*weights, *entries));
     best(candidates.iter().map(similar).collect(), limit)
@@ -24,7 +24,7 @@ pub fn nearest(candidates: &[Candidate], lengths: &Lengths, limit: usize) -> Vec
 
 /// For each seed in turn, the most common tracks by its artist that are not `taken`, as seeds are, and do not stand in
 /// yet; with the weight of their playlists, ascending by id. Each seed comes as its artist's tracks, most common
-/// first; `mean` is ā. Source: scoring notes, step 3 (thin pool).
+/// first; `mean` is ā. Source: docs/scoring.md, step 3 (thin pool).
 pub fn stand_ins<'a>(
     seeds: impl Iterator<Item = &'a [(TrackId, u32)]>,
     mut taken: FxHashSet<TrackId>,
@@ -48,7 +48,7 @@ pub fn stand_ins<'a>(
 }
 
 /// Adds to the candidates the first playlists of each stand-in. A holder is a stand-in's number, a playlist that holds
-/// it, and the playlist's entries; `weights` are those of the stand-ins. Source: scoring notes, step 3 (thin pool).
+/// it, and the playlist's entries; `weights` are those of the stand-ins. Source: docs/scoring.md, step 3 (thin pool).
 pub fn join(
     candidates: Vec<Candidate>,
     mut holders: Vec<(usize, PlaylistId, u32)>,

@@ -1,7 +1,7 @@
 //! Decorrelation: ten tracks of one album say about as much as two or three.
 //!
 //! Seeds that sit in the same playlists are correlated. z = (C + λI)⁻¹ b gives each one the part of what is
-//! said that it adds, where C holds the correlations of the seeds' samples. Source: scoring notes, step 2.
+//! said that it adds, where C holds the correlations of the seeds' samples. Source: docs/scoring.md, step 2.
 
 /// λ: how far correlations are trusted.
 const LAMBDA: f64 = 1.0;
@@ -14,7 +14,7 @@ const LATER_COUNT_FROM: usize = 50;
 pub const DECORRELATED_MAX: usize = 200;
 
 /// b: how much the seed at this place of so many counts. In a long list that has an order, later ones count up
-/// to twice as much as the first. Source: scoring notes, step 2.
+/// to twice as much as the first. Source: docs/scoring.md, step 2.
 pub fn later(place: usize, seeds: usize, ordered: bool) -> f64 {
     if ordered && seeds >= LATER_COUNT_FROM { 1.0 + place as f64 / (seeds - 1) as f64 } else { 1.0 }
 }

@@ -7,9 +7,9 @@ use crate::ids::TrackId;
 /// Tracks with the number of playlists that hold each.
 type Tracks = Vec<(TrackId, u32)>;
 
-/// So many tracks as a list is `short` of, none of them `taken` or twice: first, up to `most` of them, tracks by the seeds'
-/// artists, then popular ones. Both come most common first, and only if they are needed. Source: scoring notes,
-/// step 7.
+/// So many tracks as a list is `short` of, none of them `taken` or twice: first, up to `most` of them, tracks by the
+/// seeds' artists, then popular ones. Both come most common first, and only if they are needed. Source:
+/// docs/scoring.md, step 7.
 pub fn fill(
     mut taken: FxHashSet<TrackId>,
     short: usize,

@@ -27,7 +27,7 @@ pub struct Mixed {
 }
 
 /// acc(t) + θ · max acc · V(t) / max V; of max acc, `seeds` are left out. Where nothing but seeds has votes, the title
-/// is alone: V(t). Of all playlists, each once, there were so many votes and matches. Source: scoring notes, step 6.
+/// is alone: V(t). Of all playlists, each once, there were so many votes and matches. Source: docs/scoring.md, step 6.
 pub fn mix(got: &[Got], all: (u64, u64), title_adds: f64, seeds: &[TrackId]) -> Mixed {
     let max_v = got.iter().map(|got| got.matches).max().unwrap_or(0);
     // Few have more votes than all before them.

@@ -15,7 +15,7 @@ pub struct Prior {
 
 impl Prior {
     /// exp(β (√(c / K) - 1)) · n^-δ (with a negative δ: (n / N)^-δ) for a track that `holding` playlists hold
-    /// and by whose artist `by_artist` of the seeds are. Source: scoring notes, steps 5 and 6.
+    /// and by whose artist `by_artist` of the seeds are. Source: docs/scoring.md, steps 5 and 6.
     pub fn factor(&self, by_artist: u32, holding: u32) -> f64 {
         let share = f64::from(by_artist) / f64::from(self.seeds.max(1));
         let n = f64::from(holding.max(1));

@@ -15,7 +15,7 @@ pub struct Wanted {
 impl Wanted {
     /// The same title counts 1. A word that is shared counts ½ (idf_w / Σ idf)², where idf_w is
     /// ln(titled playlists / those with the word) and the sum goes over all words asked for. A word that no
-    /// title has counts as if one had. Source: scoring notes, step 6.
+    /// title has counts as if one had. Source: docs/scoring.md, step 6.
     pub fn new(keys: &[TitleId], titled: u32, holding: impl Fn(TitleId) -> u32) -> Self {
         let Some((own, words)) = keys.split_first() else { return Wanted::default() };
         let idf =

@@ -20,8 +20,8 @@ pub struct Voting {
 
 impl Voting {
     /// v = σ^ρ · π^-½ · (1 + b_T · T) for a playlist of similarity σ that was sampled with chance π = 2^-level
-    /// and whose title matches so well. Source: scoring notes, step 4; there σ is divided by the greatest of
-    /// all, here by one that is known beforehand.
+    /// and whose title matches so well. Source: docs/scoring.md, step 4. σ is
+    /// divided by one that is known beforehand, the greatest sampled one: only the scale of all votes differs.
     pub fn vote(&self, similarity: u64, level: u32, title: u64) -> u64 {
         if similarity == 0 {
             return 0;

@@ -10,7 +10,7 @@ const STAND_IN: f64 = 0.2;
 const STAND_IN_HALF: f64 = 50.0;
 
 /// What sharing a seed is worth: ln((N + 1) / n)², the rarer the more, in units of 2^-16. `playlists` is N,
-/// `holding` is n; nothing for a track that no playlist holds. Source: scoring notes, step 2 (idf²).
+/// `holding` is n; nothing for a track that no playlist holds. Source: docs/scoring.md, step 2 (idf²).
 pub fn seed_weight(playlists: u32, holding: u32) -> u64 {
     if holding == 0 {
         return 0;
@@ -19,7 +19,7 @@ pub fn seed_weight(playlists: u32, holding: u32) -> u64 {
     (idf * idf * WEIGHT_ONE).round() as u64
 }
 
-/// The weight of a seed as it is among the others: a = w · max(0, z). Source: scoring notes, step 2. What it is
+/// The weight of a seed as it is among the others: a = w · max(0, z). Source: docs/scoring.md, step 2. What it is
 /// worth is rounded first, so that half a unit is half a unit however the equations were solved.
 pub fn weigh(weight: u64, worth: f64) -> u64 {
     let worth = (worth.max(0.0) * WORTH_ONE).round() / WORTH_ONE;
@@ -27,7 +27,7 @@ pub fn weigh(weight: u64, worth: f64) -> u64 {
 }
 
 /// What the playlists of a track count that stands in for the seeds, being by the artist of one:
-/// ζ · ā · 50 / (50 + n), with ā the mean weight of the seeds. Source: scoring notes, step 3 (thin pool).
+/// ζ · ā · 50 / (50 + n), with ā the mean weight of the seeds. Source: docs/scoring.md, step 3 (thin pool).
 pub fn stand_in_weight(mean: f64, holding: u32) -> u64 {
     (STAND_IN * mean * STAND_IN_HALF / (STAND_IN_HALF + f64::from(holding))).round() as u64
 }

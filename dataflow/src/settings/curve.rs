@@ -1,8 +1,10 @@
 //! A constant that depends on the number of seeds.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Points that a curve may have.
@@ -114,6 +116,16 @@ impl Curve {
         };
         let points: Option<Vec<(u32, f64)>> = text.split_whitespace().map(point).collect();
         Curve::new(&points.ok_or("is neither a number nor points such as 1:0.3 5:0.5")?)
+    }
+}
+
+impl JsonSchema for Curve {
+    fn schema_name() -> Cow<'static, str> {
+        "Curve".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number"]})
     }
 }
 

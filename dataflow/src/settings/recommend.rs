@@ -1,6 +1,7 @@
 //! Knobs of recommendation. What depends on the number of seeds is a [`Curve`]; the defaults are the tuned
-//! ones of the scoring notes, section 1.
+//! ones of docs/scoring.md.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Curve;
@@ -8,22 +9,25 @@ use super::Curve;
 /// So many seeds that are a random part of a list have constants of their own.
 const RANDOM_FROM: u32 = 10;
 
-/// Knobs of recommendation, with the notes' symbols.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Knobs of recommendation, with the symbols of docs/scoring.md.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recommend {
     /// m: playlists read per seed, at least; at most twice as many are. In steps, by the number of distinct seeds that
-    /// are given. 100 are within 1 % of all, but the notes' data cannot tell 500 from 5,000 (section 4).
+    /// are given. See docs/scoring.md, "Whether m matters".
     #[serde(deserialize_with = "sample")]
     pub sample: Curve,
-    /// k: the most similar playlists whose tracks are counted as votes. 500 are as good as 1,000 (section 4).
+    /// k: the most similar playlists whose tracks are counted as votes.
+    #[schemars(range(min = 1, max = 100_000))]
     pub nearest: u32,
     /// Playlists with a like title whose tracks count (step 6), at the most. In steps.
     #[serde(deserialize_with = "titled")]
     pub titled: Curve,
     /// From so many seeds on, seeds that say the same are told apart from such as agree (step 2).
+    #[schemars(range(min = 1))]
     pub decorrelate_from: u32,
     /// Fewer similar playlists than this are joined by those of other tracks of the seeds' artists (step 3).
+    #[schemars(range(min = 0, max = 100_000))]
     pub thin: u32,
     /// Whether similarity is counted again on all tracks read, and votes weighted by the chance of being
     /// sampled (step 4).
@@ -52,21 +56,22 @@ pub struct Recommend {
     /// θ: what the tracks of playlists with a like title add, beside those of similar ones (step 6). In steps.
     #[serde(deserialize_with = "title_adds")]
     pub title_adds: Curve,
-    /// With ten seeds and more that are a random part of a list: ρ, …
+    /// ρ for ten seeds and more that are a random part of a list. A title says nothing then.
     #[serde(deserialize_with = "power")]
     pub random_power: Curve,
-    /// … ρ where there are more than `large_from` playlists, …
+    /// The same where there are more than `large_from` playlists.
     #[serde(deserialize_with = "power")]
     pub random_power_large: Curve,
-    /// … β, …
+    /// β for ten seeds and more that are a random part of a list.
     #[serde(deserialize_with = "artist")]
     pub random_artist: Curve,
-    /// … and δ. A title says nothing then.
+    /// δ for ten seeds and more that are a random part of a list.
     #[serde(deserialize_with = "popularity")]
     pub random_popularity: Curve,
     /// Playlists above which the constants for large collections hold.
     pub large_from: u32,
     /// Tracks of the seeds' artists that a short list is filled with, before popular ones (step 7).
+    #[schemars(range(min = 0, max = 10_000))]
     pub artist_fill: u32,
 }
 
@@ -237,7 +242,7 @@ impl Recommend {
 mod tests {
     use super::*;
 
-    /// The table of the scoring notes, row by row, both columns.
+    /// The tuned constants, row by row, for both sizes.
     #[test]
     fn the_defaults_are_the_table() {
         let knobs = Recommend::default();

@@ -325,7 +325,8 @@ impl Share {
     }
 }
 
-/// The playlists that hold each track: one playlist after the other goes to where its tracks' lists have got to. `places` are the ranks of all entries, `ends` where those of each playlist end.
+/// The playlists that hold each track: one playlist after the other goes to where its tracks' lists have got to.
+/// `places` are the ranks of all entries, `ends` where those of each playlist end.
 fn posting_lists(
     playlists: &[PlaylistId],
     ends: &[usize],

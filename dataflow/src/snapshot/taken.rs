@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 
+use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
 use crate::apply::{Playlist, Totals};
@@ -24,8 +25,8 @@ pub struct Snapshot {
     pin: Pin,
     next: Vec<u64>,
     views: Views,
-    /// If its rows are part of this.
-    graph: Option<(RowRules, GraphLease)>,
+    /// If the graph's rows are part of this, until they are told.
+    graph: Mutex<Option<(RowRules, GraphLease)>>,
     /// By worker.
     changes: Vec<(Changes<PlaylistId>, Changes<TrackId>)>,
     whole: bool,
@@ -42,7 +43,7 @@ impl Snapshot {
         let unknown = changes.iter().any(|(playlists, tracks)| {
             matches!(playlists, Changes::Unknown) || matches!(tracks, Changes::Unknown)
         });
-        Snapshot { pin, next, views, graph, changes, whole: whole || unknown }
+        Snapshot { pin, next, views, graph: Mutex::new(graph), changes, whole: whole || unknown }
     }
 
     /// The epoch.
@@ -122,19 +123,19 @@ impl Snapshot {
         Ok(())
     }
 
-    /// The rules of the graph, if its rows are part of it: they are if nothing has come since its newest step.
-    pub fn row_rules(&self) -> Option<RowRules> {
-        self.graph.as_ref().map(|(rules, _)| *rules)
-    }
-
-    /// Hands every row of the graph to `each`, by id; none if they are not part of it.
+    /// Hands every row of the graph to `each`, by id, and gives their rules; none if they are not part of it: they are
+    /// if nothing has come since its newest step. Only once, since old rows are held back until then.
     ///
     /// # Errors
     /// That of `each`, which ends it.
-    pub fn rows<E>(&self, mut each: impl FnMut(TrackId, &Row) -> Result<(), E>) -> Result<(), E> {
-        let Some((_, graph)) = &self.graph else { return Ok(()) };
+    pub fn rows<E>(
+        &self,
+        mut each: impl FnMut(TrackId, &Row) -> Result<(), E>,
+    ) -> Result<Option<RowRules>, E> {
+        let Some((rules, graph)) = self.graph.lock().take() else { return Ok(None) };
         let mut rows = graph.tracks().into_iter().filter_map(|track| Some((track, graph.row(track)?)));
-        rows.try_for_each(|(track, row)| each(track, &row))
+        rows.try_for_each(|(track, row)| each(track, &row))?;
+        Ok(Some(rules))
     }
 
     /// It is stored: the next one need only tell what has changed since.

@@ -3,33 +3,22 @@
 //! It stores the newest values, and of each key that changed of late the values it had before. Reading is
 //! one hash lookup, or two where something has changed since the epoch that is read.
 
-use std::collections::VecDeque;
 use std::hash::Hash;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-use smallvec::SmallVec;
+use rustc_hash::FxHashSet;
 
 use super::parts::Parts;
+use super::past::Past;
 
 /// A mark is given up once more than this part of the keys has changed since.
 const CHANGED_PART: usize = 4;
 /// Changes that are always worth remembering.
 const CHANGED_MIN: usize = 1024;
 
-/// Epochs that replaced a value, each with the value before it: most often one.
-type Before<V> = SmallVec<[(u64, Option<V>); 1]>;
-
-/// Changes for which there is always room.
-const ROOM_MIN: usize = 1024;
-
 /// Values by key. Written in epoch order.
 pub struct Book<K, V> {
     now: Parts<K, V>,
-    /// By key, the epochs after `since` that replaced its value, ascending, each with the value before it.
-    before: FxHashMap<K, Before<V>>,
-    /// What is in `before`, by epoch.
-    order: VecDeque<(u64, K)>,
-    since: u64,
+    past: Past<K, Option<V>>,
     changes: Changes<K>,
 }
 
@@ -44,13 +33,7 @@ pub enum Changes<K> {
 
 impl<K, V> Default for Book<K, V> {
     fn default() -> Self {
-        Book {
-            now: Parts::default(),
-            before: FxHashMap::default(),
-            order: VecDeque::new(),
-            since: 0,
-            changes: Changes::Unknown,
-        }
+        Book { now: Parts::default(), past: Past::default(), changes: Changes::Unknown }
     }
 }
 
@@ -65,11 +48,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
         self.now.get_mut(key)
     }
 
-    /// Every value that some held epoch has.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.iter()
-            .map(|(_, value)| value)
-            .chain(self.before.values().flatten().filter_map(|(_, value)| value.as_ref()))
+    /// The newest values in one of the [`PARTS`](super::parts::PARTS).
+    pub fn values(&self, part: usize) -> impl Iterator<Item = &V> {
+        self.now.part(part).values()
+    }
+
+    /// Values that were replaced and that some held epoch has.
+    pub fn past(&self) -> impl Iterator<Item = &V> {
+        self.past.values().flatten()
     }
 
     /// Every key in one of the [`PARTS`](super::parts::PARTS) that has a value now. With those of
@@ -83,28 +69,17 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
     pub fn set(&mut self, epoch: u64, key: K, value: Option<V>) {
         let old = self.now.set(key.clone(), value);
         self.changes.add(&key, self.now.size());
-        if epoch > self.since {
-            let before = self.before.entry(key.clone()).or_default();
-            if before.last().is_none_or(|(last, _)| *last < epoch) {
-                before.push((epoch, old));
-                self.order.push_back((epoch, key));
-            }
-        }
+        self.past.add(epoch, key, old);
     }
 
     /// The value as-of `epoch`, which must not lie before what is still held.
     pub fn get(&self, key: &K, epoch: u64) -> Option<&V> {
-        debug_assert!(epoch >= self.since, "read as-of {epoch}, held from {}", self.since);
-        if self.order.back().is_none_or(|(newest, _)| *newest <= epoch) {
-            return self.now.get(key);
-        }
-        let replaced = self.before.get(key).and_then(|before| before.iter().find(|(at, _)| *at > epoch));
-        replaced.map_or_else(|| self.now.get(key), |(_, old)| old.as_ref())
+        self.past.get(key, epoch).map_or_else(|| self.now.get(key), Option::as_ref)
     }
 
     /// Every key whose value changed after `epoch`, some of them more than once.
     pub fn changed_since(&self, epoch: u64) -> impl Iterator<Item = &K> {
-        self.order.iter().rev().take_while(move |(at, _)| *at > epoch).map(|(_, key)| key)
+        self.past.changed_since(epoch)
     }
 
     /// All newest values, in no order.
@@ -122,29 +97,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Book<K, V> {
 
     /// Promises to read only as-of `since` or later.
     pub fn forget_before(&mut self, since: u64) {
-        self.since = self.since.max(since);
-        let forgotten = self.order.partition_point(|(epoch, _)| *epoch <= since);
-        for (_, key) in self.order.drain(..forgotten) {
-            if let Some(before) = self.before.get_mut(&key) {
-                before.remove(0);
-                if before.is_empty() {
-                    self.before.remove(&key);
-                }
-            }
-        }
-        // What a load had grown is given back.
-        let room = 2 * self.order.len() + ROOM_MIN;
-        if self.order.capacity() > 4 * room {
-            self.order.shrink_to(room);
-            self.before.shrink_to(room);
-        }
+        self.past.forget_before(since);
     }
 
     /// Epochs that can still be told apart: few, if all readers keep their promises moving.
     pub fn epochs(&self) -> usize {
-        let mut epochs: Vec<u64> = self.order.iter().map(|(epoch, _)| *epoch).collect();
-        epochs.dedup();
-        epochs.len()
+        self.past.epochs()
     }
 
     /// Makes a mark at `epoch`, and tells what has changed since the one before: all that changed up to
@@ -242,6 +200,6 @@ mod tests {
         }
         assert!(most <= CHANGED_MIN + 100, "{most} keys");
         assert!(matches!(book.mark(200), Changes::Unknown), "the next snapshot is a whole one");
-        assert_eq!((book.now.size(), book.before.len(), book.order.len()), (0, 0, 0));
+        assert_eq!((book.now.size(), book.past.size()), (0, 0));
     }
 }

@@ -8,6 +8,7 @@ pub mod beginning;
 pub mod book;
 pub mod offsets;
 pub mod parts;
+pub mod past;
 pub mod popularity;
 pub mod titles;
 pub mod trace;

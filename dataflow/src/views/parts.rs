@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 /// How many parts there are.
-pub const PARTS: usize = 64;
+pub const PARTS: usize = 256;
 
 /// Values by key.
 pub struct Parts<K, V>(Box<[FxHashMap<K, V>]>);
@@ -66,17 +66,17 @@ mod tests {
     fn keys_are_spread_evenly_and_found_again() {
         let mut parts = Parts::default();
         let tracks = |number: u64| TrackId::of(&format!("track {number}"));
-        for number in 0..64_000 {
+        for number in 0..256_000 {
             assert_eq!(parts.set(tracks(number), Some(number)), None);
         }
         let sizes: Vec<usize> = (0..PARTS).map(|part| parts.part(part).len()).collect();
         assert!(sizes.iter().all(|size| (850..1150).contains(size)), "{sizes:?}");
-        assert_eq!((parts.size(), parts.iter().count()), (64_000, 64_000));
+        assert_eq!((parts.size(), parts.iter().count()), (256_000, 256_000));
         assert_eq!(parts.get(&tracks(7)), Some(&7));
         parts.get_mut(&tracks(7)).into_iter().for_each(|value| *value = 8);
         assert_eq!(
             (parts.set(tracks(7), None), parts.get(&tracks(7)), parts.size()),
-            (Some(8), None, 63_999)
+            (Some(8), None, 255_999)
         );
     }
 }

@@ -15,7 +15,7 @@ use super::titles::Titles;
 use crate::ids::TrackId;
 
 /// Tracks that the chart lists at least when it is made anew.
-const LISTED_MIN: usize = 4096;
+pub const LISTED_MIN: usize = 4096;
 
 /// Order of the chart: most playlists first, then by id.
 type Rank = (Reverse<u32>, TrackId);

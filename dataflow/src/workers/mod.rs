@@ -4,13 +4,14 @@ mod readers;
 mod turns;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
 use timely::communication::WorkerGuards;
 
 use crate::edit::Edit;
@@ -197,11 +198,11 @@ impl Engine {
         merge_when_idle(&mut config.worker);
         let guards = timely::execute(config, move |worker| {
             let (questions, commands) = sync_channel(QUESTIONS_MAX);
-            let feed = if worker.index() == 0 { lock(&feed).take() } else { None };
+            let feed = if worker.index() == 0 { feed.lock().take() } else { None };
             let feed = feed.map(|batches| Feed { batches, asleep: Arc::clone(&wakes) });
             let mailbox = (worker.index(), Mailbox { questions, thread: std::thread::current() });
             // It has room for all workers; nobody listens only if the start has failed.
-            let _ = lock(&post).send(mailbox);
+            let _ = post.lock().send(mailbox);
             let refused: Refused = {
                 let observer = Arc::clone(&observer);
                 Rc::new(move |seq, detail| observer.refused(seq, detail))
@@ -303,7 +304,7 @@ impl Engine {
     /// # Errors
     /// What a worker said in its panic.
     pub fn stop(&self) -> Result<(), String> {
-        let Some(guards) = lock(&self.guards).take() else { return Ok(()) };
+        let Some(guards) = self.guards.lock().take() else { return Ok(()) };
         self.board.close();
         self.readers.iter().for_each(Readers::stop);
         for mailbox in self.mailboxes.iter().take(1) {
@@ -313,8 +314,4 @@ impl Engine {
         }
         guards.join().into_iter().collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,12 @@
 //! Reader threads: they answer questions from the board, and no worker waits for them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
 
-use super::{AskError, QUESTIONS_MAX, Reply, lock};
+use super::{AskError, QUESTIONS_MAX, Reply};
 use crate::query::{Board, Question};
 
 /// Threads that answer questions from the board.
@@ -35,7 +36,7 @@ impl Readers {
 
     /// See [`super::Engine::ask`].
     pub fn ask(&self, question: Question, reply: Reply) -> Result<(), AskError> {
-        let questions = lock(&self.questions).clone().ok_or(AskError::Stopped)?;
+        let questions = self.questions.lock().clone().ok_or(AskError::Stopped)?;
         questions.try_send((question, reply)).map_err(|error| match error {
             crossbeam_channel::TrySendError::Full(_) => AskError::Busy,
             crossbeam_channel::TrySendError::Disconnected(_) => AskError::Stopped,
@@ -44,7 +45,7 @@ impl Readers {
 
     /// Ends them; questions not yet answered are dropped.
     pub fn stop(&self) {
-        drop(lock(&self.questions).take());
-        lock(&self.threads).drain(..).for_each(|reader| drop(reader.join()));
+        drop(self.questions.lock().take());
+        self.threads.lock().drain(..).for_each(|reader| drop(reader.join()));
     }
 }

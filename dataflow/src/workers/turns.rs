@@ -161,6 +161,8 @@ impl Loop {
             let wait =
                 if close > 0 || !may_wait { Duration::ZERO } else { left.max(Duration::from_micros(50)) };
             worker.step_or_park(Some(wait));
+            // Whoever answers a question and waits for the processor comes first.
+            std::thread::yield_now();
             let (sent, goal) = self.heard.get();
             if *self.closes.time() <= sent {
                 self.closes.advance_to(sent + 1);

@@ -23,11 +23,11 @@ pub enum Baseline {
     /// Σ over the seeds of |both| / √(|one| · |other|), of the playlists that hold them.
     ItemCosine,
     /// The playlists with the greatest Σ idf² / √length of the seeds that they hold give their tracks that vote;
-    /// idf = ln((N + 1) / n). (Scoring notes, section 2: "kNN (idf², .5)".)
+    /// idf = ln((N + 1) / n).
     PlaylistKnn,
-    /// The same with n^-.4 for idf², and with two seeds or more the square as the vote: team Definitive Turtles of the
-    /// challenge (Kelen, Berecz, Béres, Benczúr 2018: Efficient K-NN for Playlist Continuation), without the rescaling
-    /// of votes that loses on few playlists (scoring notes, section 6).
+    /// The same with n^-.4 for idf², and with two seeds or more the square as the vote: team Definitive Turtles of
+    /// the challenge (Kelen, Berecz, Béres, Benczúr 2018: Efficient K-NN for Playlist Continuation), without the
+    /// rescaling of votes that loses on few playlists.
     TurtlesKnn,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A category takes playlists of certain lengths, shows a method their title, or some of their tracks, or both,
 //! and wants the tracks that it hid. The lengths are those of the challenge's own playlists, as far as they are
-//! known (scoring notes, section 2).
+//! known.
 
 use clap::ValueEnum;
 use serde::Serialize;

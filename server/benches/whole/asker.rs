@@ -139,16 +139,19 @@ impl<'a> Asker<'a> {
     }
 
     /// The engine at the rate.
-    pub fn ours_beside(&mut self, lasts: impl Fn(Duration) -> bool) -> anyhow::Result<Vec<f64>> {
+    pub fn ours_beside(
+        &mut self,
+        knobs: settings::Recommend,
+        lasts: impl Fn(Duration) -> bool,
+    ) -> anyhow::Result<Vec<f64>> {
         self.beside(lasts, |asker, seeds, to| {
-            let plain = settings::Recommend::plain();
-            asker.ask(seeds, None, plain, move |_, took| to.send(took).unwrap_or(()))
+            asker.ask(seeds, None, knobs, move |_, took| to.send(took).unwrap_or(()))
         })
     }
 
     /// The engine, and then the arrays on as many threads, under the same load.
     pub fn both_beside(&mut self, lasts: impl Fn(Duration) -> bool) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-        let ours = self.ours_beside(&lasts)?;
+        let ours = self.ours_beside(settings::Recommend::plain(), &lasts)?;
         let (csr, (questions, asked)) =
             (self.csr, bounded::<(Vec<TrackId>, Instant, SyncSender<f64>)>(1_000));
         std::thread::scope(|scope| {

@@ -9,7 +9,7 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::event::Change;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::neighbours::{OPERATORS, Stats};
-use segue_dataflow::settings::{Neighbours, Settings};
+use segue_dataflow::settings::{Neighbours, Recommend, Settings};
 use segue_dataflow::workers::Batch;
 use segue_replay::generate::Edits;
 
@@ -41,7 +41,8 @@ pub fn measure(corpus: &Corpus, table: &mut Table) -> anyhow::Result<()> {
     let loaded = watch.wait(|seen| seen.next < next).as_of;
     let (began, before, is_built) = (Instant::now(), workers_s(), AtomicBool::new(false));
     let (took, used, asked) = std::thread::scope(|scope| {
-        let asker = scope.spawn(|| Asker::new(&engine, &csr).ours_beside(|_| !is_built.load(Relaxed)));
+        let asker = scope
+            .spawn(|| Asker::new(&engine, &csr).ours_beside(Recommend::plain(), |_| !is_built.load(Relaxed)));
         drop(watch.wait(|seen| seen.graph < loaded));
         let (took, used) = (began.elapsed().as_secs_f64(), workers_s() - before);
         is_built.store(true, Relaxed);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use segue_dataflow::edit::Edit;
+use segue_dataflow::settings::Recommend;
 use segue_dataflow::workers::Batch;
 use segue_replay::generate::Edits;
 
@@ -50,7 +51,8 @@ pub fn measure(
         table.note(&note);
     };
     row(&format!("{label}recommendation, 5 seeds, alone"), asker.alone(ALONE)?);
-    let calm = asker.ours_beside(lasts)?;
+    let calm = asker.ours_beside(Recommend::plain(), lasts)?;
+    let calm_scored = asker.ours_beside(Recommend::default(), lasts)?;
     drop(loaded.watch.lags());
     let stop = AtomicBool::new(false);
     let beside = std::thread::scope(|scope| {
@@ -58,16 +60,19 @@ pub fn measure(
         let (before, began) = (workers_s(), Instant::now());
         let beside = asker.both_beside(lasts);
         let workers = (workers_s() - before) / began.elapsed().as_secs_f64();
+        let scored = asker.ours_beside(Recommend::default(), lasts);
         stop.store(true, Ordering::Relaxed);
         let fed = feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         loaded.engine.wait(0, loaded.next + fed);
-        beside.map(|(ours, theirs)| (ours, theirs, workers))
+        beside.and_then(|(ours, theirs)| Ok((ours, theirs, workers, scored?)))
     })?;
-    let (ours, theirs, workers) = beside;
-    let ratio = (quantile(&ours, 0.9), quantile(&calm, 0.9));
+    let (ours, theirs, workers, scored) = beside;
+    let p90 = |with: &[f64], without: &[f64]| (quantile(with, 0.9), quantile(without, 0.9));
+    let (plain, all) = (p90(&ours, &calm), p90(&scored, &calm_scored));
     row("… both at 300 a second beside 2,000 events/s", (ours, theirs));
     table.note(&format!("the workers use {:.0} % of a core", workers * 100.0));
-    table.ratio("… at 300 a second with 2,000 events/s, beside without, p90", ratio.0, ratio.1, 2.0, ms);
+    table.ratio("… at 300 a second with 2,000 events/s, beside without, p90", plain.0, plain.1, 2.0, ms);
+    table.ratio("… the same with all of the scoring", all.0, all.1, 2.0, ms);
     let lags = loaded.watch.lags();
     table.bound("… and how far the graph is behind answers meanwhile, p99", quantile(&lags, 0.99), 0.5, ms);
     Ok(())

@@ -1,8 +1,8 @@
 //! How far an engine is, watched from outside.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use segue_dataflow::neighbours::GraphStep;
 use segue_dataflow::workers::{Observer, Progress};
 
@@ -30,7 +30,7 @@ pub struct Seen {
 
 impl Observer for Watch {
     fn complete(&self, progress: &Progress) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         seen.next = progress.next.first().copied().unwrap_or(0);
         seen.as_of = progress.as_of;
         seen.behind.push((progress.as_of, Instant::now()));
@@ -42,7 +42,7 @@ impl Observer for Watch {
     }
 
     fn graph(&self, step: GraphStep) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         seen.graph = step.epoch;
         let told = seen.behind.partition_point(|(epoch, _)| *epoch <= step.epoch);
         let lags: Vec<f64> =
@@ -55,12 +55,13 @@ impl Observer for Watch {
 impl Watch {
     /// Seconds that epochs were behind in the graph, since last asked.
     pub fn lags(&self) -> Vec<f64> {
-        std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).lags)
+        std::mem::take(&mut self.seen.lock().lags)
     }
 
     /// Waits while it is behind.
     pub fn wait(&self, behind: impl Fn(&Seen) -> bool) -> MutexGuard<'_, Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        self.news.wait_while(seen, |seen| behind(seen)).unwrap_or_else(PoisonError::into_inner)
+        let mut seen = self.seen.lock();
+        self.news.wait_while(&mut seen, |seen| behind(seen));
+        seen
     }
 }

@@ -291,7 +291,7 @@ mod tests {
             "key `redis.expire` is 1s 500ms, not in 2s to 87600h"
         );
         let share = refused(&[("SEGUE__LIMITS__BAD_SHARE", "5")]);
-        assert!(share.contains("key `limits.bad_share`: 5 is not a share from 0 to 1"), "{share}");
+        assert_eq!(share, "key `limits.bad_share` is 5.0, not in 0.0 to 1.0");
         assert!(load(&variables(&[("SEGUE__LIMITS__BAD_SHARE", "1")])).is_ok());
         let curve = refused(&[("SEGUE__RECOMMEND__POWER", "1:1.1 5:20")]);
         assert!(curve.contains("key `recommend.power`: 20 is not in 0.1 to 10"), "{curve}");

@@ -102,8 +102,8 @@ impl Reader {
 fn ask(there: &Addresses, from: u64, limit: usize) -> anyhow::Result<Vec<Numbered>> {
     let limit = limit.min(PAGE_LETTERS_MAX);
     let url = format!("http://{}/dead-letters?from={from}&limit={limit}", there.admin);
-    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-    let mut reply = agent.get(&url).call().with_context(|| format!("asking the running server, {url}"))?;
+    let mut reply =
+        Addresses::agent().get(&url).call().with_context(|| format!("asking the running server, {url}"))?;
     let body = reply.body_mut().with_config().limit(PAGE_BYTES_MAX).read_to_vec()?;
     serde_json::from_slice(&body).with_context(|| format!("reading the answer of {url}"))
 }

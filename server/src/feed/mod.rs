@@ -13,11 +13,12 @@ mod rows;
 mod writer;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::GraphLease;
 use segue_dataflow::workers::Engine;
@@ -109,10 +110,6 @@ pub enum Refused {
     Stopping,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Feed {
     /// It waits for [`start`](Self::start).
     pub fn new(settings: Changes) -> Arc<Self> {
@@ -129,11 +126,11 @@ impl Feed {
     /// # Errors
     /// If the system gives no thread.
     pub fn start(&self, engine: &Arc<Engine>, config: &Config) -> std::io::Result<()> {
-        let Some(woken) = lock(&self.woken).take() else { return Ok(()) };
+        let Some(woken) = self.woken.lock().take() else { return Ok(()) };
         let (has_graph, days) = (config.neighbours.keep > 0, days(config));
         let writer = Writer::new(Arc::clone(&self.shared), Arc::clone(engine), has_graph, days);
         let thread = Builder::new().name("changes".to_owned()).spawn(move || writer.run(&woken))?;
-        *lock(&self.thread) = Some(thread);
+        *self.thread.lock() = Some(thread);
         Ok(())
     }
 
@@ -185,13 +182,13 @@ impl Feed {
     pub fn join(&self) {
         self.close();
         // It does not panic, or the process has ended.
-        lock(&self.thread).take().into_iter().for_each(|thread| drop(thread.join()));
+        self.thread.lock().take().into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 
 impl Shared {
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut lock(&self.state))
+        look(&mut self.state.lock())
     }
 
     fn is_closed(&self) -> bool {

@@ -49,9 +49,7 @@ pub async fn get(context: &Context, query: &Query, headers: &HeaderMap) -> Resul
     // Where there is one, it is newer than what the address says.
     let last = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
     let last = last.as_deref().or(query.get("last_event_id")).filter(|id| !id.is_empty());
-    if !context.service.is_caught_up() {
-        return Err(Problem::later("catching_up", "the log is still being read; see /readyz"));
-    }
+    context.caught_up()?;
     let mut filter = Filter { kind, ..Filter::default() };
     for uri in tracks {
         let track = TrackId::of(uri);

@@ -54,11 +54,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether all that was on the log at the start is included.
+    pub fn caught_up(&self) -> Result<(), Problem> {
+        let problem = || Problem::later("catching_up", "the log is still being read; see /readyz");
+        if self.service.is_caught_up() { Ok(()) } else { Err(problem()) }
+    }
+
     /// Asks as-of the present, once all that was on the log at the start is included.
     pub async fn ask(&self, kind: &'static str, question: Question) -> Result<Answer, Problem> {
-        if !self.service.is_caught_up() {
-            return Err(Problem::later("catching_up", "the log is still being read; see /readyz"));
-        }
+        self.caught_up()?;
         let started = Instant::now();
         let answer = self.service.ask(question).await?;
         metrics::answered(kind, started.elapsed());

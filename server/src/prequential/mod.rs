@@ -7,11 +7,12 @@
 mod shown;
 mod tally;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use parking_lot::Mutex;
 use segue_connectors::log::Position;
 use segue_dataflow::event::{Change, Event};
 use segue_dataflow::ids::{PlaylistId, TrackId};
@@ -68,7 +69,7 @@ impl Prequential {
         if old || draw(playlist, track) >= self.below {
             return;
         }
-        let (Some((to, _)), Some(pin)) = (&*lock(&self.looking), engine.pin()) else { return };
+        let (Some((to, _)), Some(pin)) = (&*self.looking.lock(), engine.pin()) else { return };
         if to.try_send(Addition { pin, playlist, track }).is_err() {
             self.skipped.fetch_add(1, Relaxed);
             metrics::not_foreseen();
@@ -77,12 +78,12 @@ impl Prequential {
 
     /// What was found out so far; none if nothing was.
     pub fn report(&self) -> Option<Report> {
-        lock(&self.tally).report(self.skipped.load(Relaxed))
+        self.tally.lock().report(self.skipped.load(Relaxed))
     }
 
     /// Ends the thread, which leaves what is waiting.
     pub fn close(&self) {
-        let looking = lock(&self.looking).take();
+        let looking = self.looking.lock().take();
         if let Some((to, thread)) = looking {
             drop(to);
             // It does not panic, or the process has ended.
@@ -103,7 +104,7 @@ fn look(tally: &Arc<Mutex<Tally>>) -> std::io::Result<(SyncSender<Addition>, Joi
         stand_back(priority::WORK);
         for Addition { pin, playlist, track } in additions {
             if let Some(foreseen) = pin.foresee(playlist, track, LIST) {
-                let mut tally = lock(&tally);
+                let mut tally = tally.lock();
                 let found = tally.add(track, &foreseen);
                 let all = Class { seeds: "all", rates: tally.all() };
                 metrics::foreseen(found, tally.by_seeds().chain([all]));
@@ -111,10 +112,6 @@ fn look(tally: &Arc<Mutex<Tally>>) -> std::io::Result<(SyncSender<Addition>, Joi
         }
     })?;
     Ok((to, thread))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -161,13 +158,13 @@ mod tests {
             prequential.before(&engine, position, &Event { at_ms: 1, change });
         };
         // The thread comes to a stop at the tally with one of them, and the others wait, or do not.
-        let held_up = lock(&prequential.tally);
+        let held_up = prequential.tally.lock();
         (1..=200).for_each(add);
         let skipped = prequential.skipped.load(Relaxed);
         let most = 200 - WAITING_MAX as u64;
         assert!((most - 1..=most).contains(&skipped), "{skipped} of 200");
         drop(held_up);
-        let asked = || lock(&prequential.tally).all().asked;
+        let asked = || prequential.tally.lock().all().asked;
         while asked() + skipped < 200 {
             std::thread::yield_now();
         }

@@ -1,8 +1,8 @@
 //! What the engine tells about its graph, on a worker's thread: it is only noted.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::neighbours::GraphStep;
 
@@ -34,7 +34,7 @@ impl Inbox {
 
     /// Notes a step.
     pub fn step(&self, step: &GraphStep) {
-        let mut told = self.lock();
+        let mut told = self.told.lock();
         told.through = step.epoch;
         if told.tracks.len() + step.rows.len() > self.most {
             // Whoever has lost some looks at all.
@@ -48,26 +48,22 @@ impl Inbox {
 
     /// That was all.
     pub fn close(&self) {
-        self.lock().closed = true;
+        self.told.lock().closed = true;
         self.news.notify_one();
     }
 
     /// What was told, once there is something or the time has come.
     pub fn wait(&self, until: Instant) -> Told {
-        let mut told = self.lock();
+        let mut told = self.told.lock();
         while told.tracks.is_empty() && told.lost == 0 && !told.closed {
             let left = until.saturating_duration_since(Instant::now());
             if left == Duration::ZERO {
                 break;
             }
-            told = self.news.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.news.wait_for(&mut told, left);
         }
         let Told { through, closed, .. } = *told;
         std::mem::replace(&mut told, Told { through, closed, ..Told::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

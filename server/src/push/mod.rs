@@ -12,11 +12,12 @@ mod pending;
 mod pusher;
 mod sweep;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use segue_dataflow::priority::{self, stand_back};
 use segue_dataflow::workers::{Engine, Progress};
 use tokio::sync::watch;
@@ -74,7 +75,7 @@ impl Push {
     /// Ends the thread; what is not pushed yet is left. If Redis hangs, the thread is left to end by itself.
     pub fn close(&self) {
         self.inbox.close();
-        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.end.lock();
         // Nothing is ever sent: either it ends or the time is over.
         let _ = end.recv_timeout(END);
     }

@@ -215,10 +215,10 @@ impl Pusher {
         done
     }
 
-    fn works(&mut self) {
+    fn worked(&mut self) {
         if !self.works {
             tracing::info!("rows are pushed again");
-            self.parts.health.redis(None);
+            self.parts.health.set_redis(None);
         }
         (self.works, self.wait) = (true, WAIT[0]);
     }
@@ -232,7 +232,7 @@ impl Pusher {
             tracing::debug!("rows are not pushed yet: {why}");
         }
         self.works = false;
-        self.parts.health.redis(Some(why));
+        self.parts.health.set_redis(Some(why));
         self.due.connect = Instant::now() + self.wait;
         self.wait = (2 * self.wait).min(WAIT[1]);
     }

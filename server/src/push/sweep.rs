@@ -23,6 +23,16 @@ pub struct Sweep {
     first: bool,
 }
 
+/// From where on.
+pub enum Begin {
+    /// All keys, before anything else is done.
+    First,
+    /// All keys.
+    Keys,
+    /// What is known to stand there.
+    Rows,
+}
+
 enum Stage {
     /// Whatever stands there is looked at, from here on.
     Keys(u64),
@@ -44,10 +54,11 @@ pub struct Swept {
 impl Sweep {
     /// For these `wanted` tracks to have keys, as-of this epoch, and no others: those that are known to have some are
     /// `gone`.
-    pub fn new(gone: Vec<TrackId>, wanted: Vec<TrackId>, epoch: u64, first: bool) -> Self {
+    pub fn new(gone: Vec<TrackId>, wanted: Vec<TrackId>, epoch: u64, from: &Begin) -> Self {
         let (mut tracks, known) = (gone, wanted.iter().copied().collect());
         tracks.extend(wanted);
-        Sweep { tracks, wanted: known, epoch, stage: Stage::Keys(0), first }
+        let stage = if matches!(from, Begin::Rows) { Stage::Rows(0) } else { Stage::Keys(0) };
+        Sweep { tracks, wanted: known, epoch, stage, first: matches!(from, Begin::First) }
     }
 
     /// Whether it comes before all else: there may be more than there is room for.
@@ -65,20 +76,28 @@ impl Sweep {
         match self.stage {
             Stage::Keys(from) => {
                 let (next, keys) = connection.scan(from)?;
-                let strange = |key: &&String| {
-                    let uri = connection.layout().track(key).unwrap_or_default();
+                let layout = connection.layout().clone();
+                let (mut strange, mut new) = (Vec::new(), Vec::new());
+                for key in &keys {
+                    let uri = layout.track(key).unwrap_or_default();
                     let track = TrackId::of(uri);
                     match ledger.get(track) {
-                        Some(held) => *held.uri != *uri,
-                        // One that is wanted is known from now on: its row may go before it is pushed.
-                        None => !self.wanted.contains(&track) || !ledger.intend(track, uri, key.len()),
+                        Some(held) if *held.uri == *uri => {}
+                        None if self.wanted.contains(&track) => new.push((key.as_str(), track, uri)),
+                        _ => strange.push(key.as_str()),
                     }
-                };
-                let strange: Vec<&String> = keys.iter().filter(strange).collect();
-                connection.delete(strange.iter().map(|key| key.as_str()), self.epoch)?;
+                }
+                // One that is wanted is known from now on, and takes room: its row may go before it is pushed.
+                let lengths = connection.lengths(new.iter().map(|(key, ..)| *key))?;
+                for ((key, track, uri), length) in new.iter().zip(lengths) {
+                    if !ledger.intend(*track, uri, key.len() + length) {
+                        strange.push(key);
+                    }
+                }
+                connection.delete(strange.iter().copied(), self.epoch)?;
                 self.stage = if next == 0 { Stage::Rows(0) } else { Stage::Keys(next) };
                 // A page is as much work as some rows.
-                Ok(Swept { commands: strange.len() + 10, ..Swept::default() })
+                Ok(Swept { commands: new.len() + strange.len() + 10, ..Swept::default() })
             }
             Stage::Rows(from) => {
                 let some = &self.tracks[from..self.tracks.len().min(from + LOOKED.min(most))];

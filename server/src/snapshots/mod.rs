@@ -4,12 +4,13 @@
 pub mod commands;
 pub mod recovery;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use segue_connectors::log::Log;
 use segue_connectors::snapshot::{Error, Manifest, Store};
 use segue_dataflow::priority::{self, stand_back};
@@ -96,7 +97,7 @@ impl Keeper {
     /// # Errors
     /// What went wrong.
     pub async fn take(&self) -> Result<Manifest, String> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let requests = self.requests.lock().clone();
         let (reply, taken) = oneshot::channel();
         requests.ok_or_else(stopping)?.try_send(Request { reply }).map_err(|_| stopping())?;
         taken.await.map_err(|_| stopping())?
@@ -104,8 +105,8 @@ impl Keeper {
 
     /// Takes a last one, if that is wanted, and ends.
     pub fn close(&self) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.requests.lock().take();
+        let thread = self.thread.lock().take();
         thread.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
@@ -181,12 +182,12 @@ impl Taking {
                 if before != Some(manifest.epoch) {
                     metrics::snapshot_taken(began.elapsed(), manifest.epoch, manifest.bytes());
                 }
-                self.parts.health.snapshots(None);
+                self.parts.health.set_snapshots(None);
             }
             Err(error) => {
                 metrics::snapshot_failed();
                 tracing::warn!("no snapshot: {error}");
-                self.parts.health.snapshots(Some(error.to_string()));
+                self.parts.health.set_snapshots(Some(error.to_string()));
                 if let NotTaken::Store(Error::Fenced { .. }) = error {
                     self.parts.health.fail(error.to_string());
                 }

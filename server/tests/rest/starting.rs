@@ -17,13 +17,14 @@ fn a_second_server_on_one_folder_is_refused() {
 #[test]
 fn a_folder_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    let taken = folder.path().join("in-the-way");
+    std::fs::write(&taken, "no folder").unwrap();
     let mut server = segue();
-    server.args(["serve", "--port", "0", "--data-dir"]).arg(folder.path().join("file"));
+    server.args(["serve", "--port", "0", "--data-dir"]).arg(&taken);
     let server = server.env("SEGUE__SERVER__ADMIN_BIND", "127.0.0.1:0").output().unwrap();
     let said = String::from_utf8_lossy(&server.stderr);
     assert_eq!(server.status.code(), Some(1), "{said}");
-    assert!(said.contains("file"), "{said}");
+    assert!(said.contains(taken.to_str().unwrap()), "{said}");
 }
 
 #[test]

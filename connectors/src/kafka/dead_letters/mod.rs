@@ -6,8 +6,8 @@
 mod headers;
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -132,19 +132,19 @@ impl DeadLetterTopic {
     /// # Errors
     /// [`Error::Unreadable`], the first time.
     pub fn count(&self) -> Result<u64, Error> {
-        let known = *self.bounds();
+        let known = *self.bounds.lock();
         let (begin, end) = match known {
             Some(bounds) => bounds,
             None => {
                 let found = self.look_up(&self.consumer()?)?;
-                *self.bounds().get_or_insert(found)
+                *self.bounds.lock().get_or_insert(found)
             }
         };
         Ok(end.saturating_sub(begin))
     }
 
     fn written(&self, offset: u64) {
-        if let Some((_, end)) = &mut *self.bounds() {
+        if let Some((_, end)) = &mut *self.bounds.lock() {
             *end = (*end).max(offset + 1);
         }
     }
@@ -212,10 +212,6 @@ impl DeadLetterTopic {
 
     fn unreadable(&self, error: &KafkaError) -> Error {
         Error::Unreadable { path: self.settings.address(&self.name), reason: error.to_string() }
-    }
-
-    fn bounds(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
-        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

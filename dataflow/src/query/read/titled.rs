@@ -48,8 +48,8 @@ pub fn wanted(views: &Views, keys: &[TitleId], epoch: u64) -> Wanted {
     Wanted::new(keys, titles.titled(epoch), |key| titles.of(key, epoch))
 }
 
-/// T: how well the titles of these playlists, ascending, match the one asked for, in units of 2^-20. The posting lists of
-/// what is asked for tell: no title has to be taken apart.
+/// T: how well the titles of these playlists, ascending, match the one asked for, in units of 2^-20. The posting
+/// lists of what is asked for tell: no title has to be taken apart.
 pub fn matches(views: &Views, wanted: &Wanted, playlists: &[PlaylistId], epoch: u64) -> Vec<u64> {
     let mut sums = vec![0; playlists.len()];
     for (key, count) in &wanted.keys {

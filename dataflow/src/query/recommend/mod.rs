@@ -1,4 +1,4 @@
-//! Recommendations, after the scoring notes: seeds → playlists that hold some of them → votes → the best, filled
+//! Recommendations, after docs/scoring.md: seeds → playlists that hold some of them → votes → the best, filled
 //! up with tracks of the seeds' artists and popular ones.
 //!
 //! The rounds: the playlist that gives the seeds · sampled playlists with the seeds that they hold, playlists

@@ -1,4 +1,4 @@
-//! From votes to a list: steps 5 to 7 of the scoring notes, at the query's home.
+//! From votes to a list: steps 5 to 7 of docs/scoring.md, at the query's home.
 
 use std::cmp::Reverse;
 
@@ -10,7 +10,7 @@ use crate::query::Source;
 use crate::query::read::ballot::Voted;
 use crate::scoring::{Mixed, Prior, fill, mix};
 use crate::views::Views;
-use crate::views::popularity::Popularity;
+use crate::views::popularity::{LISTED_MIN, Popularity};
 
 /// One place of the list.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,9 +127,10 @@ impl Ranking {
     }
 }
 
-/// The first `limit` tracks of the chart, some of them twice. Where all are wanted, the chart is not made so long for it, nor locked.
+/// The first `limit` tracks of the chart at least, some of them twice. Where more are wanted than it lists, it is not
+/// made so long for that, as it would be locked meanwhile.
 fn most_popular(limit: usize, views: &Views, epoch: u64) -> Vec<(TrackId, u32)> {
-    if limit < usize::MAX {
+    if limit <= LISTED_MIN {
         return views.popularity.write().top(limit, epoch);
     }
     by_holding(Popularity::held_by(&views.popularity, 1, epoch), views, epoch)

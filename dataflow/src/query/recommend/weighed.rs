@@ -1,4 +1,4 @@
-//! What each seed is worth, and what the playlists weigh that hold some: steps 2 and 3 of the scoring notes, at the
+//! What each seed is worth, and what the playlists weigh that hold some: steps 2 and 3 of docs/scoring.md, at the
 //! query's home.
 
 use rustc_hash::FxHashMap;

@@ -10,7 +10,7 @@ use super::Pusher;
 use crate::metrics;
 use crate::push::batch::Batch;
 use crate::push::pending::Waiting;
-use crate::push::sweep::{Sweep, Swept};
+use crate::push::sweep::{Begin, Sweep, Swept};
 
 /// How often to see whether the key of the state is there.
 const BEAT: Duration = Duration::from_secs(1);
@@ -45,8 +45,10 @@ impl Pusher {
             }
             self.due.charts = now + settings.charts_every.0;
         }
-        if self.owed || self.sweep.is_none() && now >= self.due.sweep {
-            self.plan();
+        if std::mem::take(&mut self.owed) {
+            self.plan(&Begin::First);
+        } else if self.sweep.is_none() && now >= self.due.sweep {
+            self.plan(&Begin::Keys);
         }
         if now < self.due.work {
             return Ok(());
@@ -60,8 +62,8 @@ impl Pusher {
     }
 
     /// Begins a sweep: which tracks are to have keys.
-    fn plan(&mut self) {
-        let (first, engine) = (std::mem::take(&mut self.owed), &self.parts.engine);
+    fn plan(&mut self, from: &Begin) {
+        let engine = &self.parts.engine;
         self.forgotten = false;
         self.due.sweep = Instant::now() + self.parts.settings.expire.0 / SWEEPS;
         let Some(lease) = engine.lease() else { return };
@@ -71,15 +73,20 @@ impl Pusher {
         self.planned = self.ledger.wanted();
         self.unwanted = wanted.split_off(self.ledger.room_for(&wanted)).into_iter().collect();
         let gone = self.ledger.tracks().filter(|track| !all.contains(track) || self.unwanted.contains(track));
-        self.sweep = Some(Sweep::new(gone.collect(), wanted, epoch, first));
+        self.sweep = Some(Sweep::new(gone.collect(), wanted, epoch, from));
         self.charts.doubt();
     }
 
     /// A part of the sweep; gives how many rows that was worth.
     fn sweep(&mut self, connection: &mut Connection) -> Result<f64, Error> {
         let Some(sweep) = &mut self.sweep else { return Ok(0.0) };
+        let first = sweep.is_first();
         let Swept { missing, commands, done } =
             sweep.go_on(connection, &mut self.ledger, self.pending.room())?;
+        if first && !sweep.is_first() {
+            // It is known by now how much room takes what stands there.
+            self.plan(&Begin::Rows);
+        }
         let waiting = missing.into_iter().map(|track| Waiting { track, through: 0 });
         let lost = waiting.filter(|waiting| self.pending.add(*waiting).is_some()).count();
         debug_assert_eq!(lost, 0, "there is room for them");
@@ -88,7 +95,7 @@ impl Pusher {
             if !self.forgotten {
                 self.filled.get_or_insert(self.pending.added());
             }
-            self.works();
+            self.worked();
         }
         Ok(commands as f64 / LIGHT as f64)
     }
@@ -112,7 +119,7 @@ impl Pusher {
             return Err(error);
         }
         self.unwanted.extend(left_out);
-        self.works();
+        self.worked();
         Ok(commands as f64 + same as f64 / LIGHT as f64)
     }
 

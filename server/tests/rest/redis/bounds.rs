@@ -111,3 +111,46 @@ fn rows_give_way_to_charts_that_grow() {
         assert_eq!(row_there.map(|all| &all[..NEIGHBOURS]), known.map(Vec::as_slice));
     }
 }
+
+#[test]
+fn what_a_server_before_left_takes_room() {
+    const BYTES: usize = 1 << 16;
+    let redis = Redis::start();
+    let own = [
+        ("REDIS__MAX_BYTES", &*BYTES.to_string()),
+        ("REDIS__NEIGHBOURS", "60"),
+        ("REDIS__ROWS_PER_S", "40"),
+        ("REDIS__EXPIRE", "1h"),
+    ];
+    let place = Place::of(&redis.url, &own);
+    let put = |server: &Server, playlist: u32, tracks: std::ops::Range<u32>| {
+        let tracks: Value = tracks.map(|track| json!({"uri": uri(track)})).collect();
+        let event = json!({"v": 1, "type": "playlist_put", "playlist": format!("p:{playlist}"), "tracks": tracks, "at": "2026-01-05T12:00:00Z"});
+        server.events(&json!([event]));
+    };
+    let inside = || {
+        let [_, bytes] = size(&redis, "segue");
+        assert!(bytes <= BYTES, "{bytes}");
+        bytes
+    };
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start_with(first.path(), &place.variables());
+    (0..10).for_each(|playlist| put(&server, playlist, 0..TRACKS));
+    until("there is no room for more", || (inside() >= BYTES - 4_096).then_some(()));
+    drop(server);
+    // Another has these rows as well, and as many of tracks that more playlists hold.
+    let without =
+        place.variables().into_iter().filter(|(name, _)| !name.contains("REDIS")).collect::<Vec<_>>();
+    let server = Server::start_with(second.path(), &without);
+    (0..10).for_each(|playlist| put(&server, playlist, 0..TRACKS));
+    (10..30).for_each(|playlist| put(&server, playlist, TRACKS..2 * TRACKS));
+    drop(server);
+    let _server = Server::start_with(second.path(), &place.variables());
+    let popular: Vec<String> =
+        (TRACKS..2 * TRACKS).map(|n| format!("segue:v1:neighbours:{}", uri(n))).collect();
+    until("those that more playlists hold have all the room", || {
+        let full = inside() >= BYTES / 2;
+        let rows = stands(&redis, "segue").into_keys().filter(|key| super::is_row(key)).collect::<Vec<_>>();
+        (full && rows.iter().all(|key| popular.contains(key))).then_some(())
+    });
+}

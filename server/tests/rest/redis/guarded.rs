@@ -85,7 +85,7 @@ impl Guarded {
         ]);
         server.args(["--tls-auth-clients", "no", "--user", "default", "off"]);
         // As docs/redis.md has it.
-        let user = "segue on >hunter2 ~segue:* +evalsha +script|load +scan +get +set +getrange +pexpire +del";
+        let user = "segue on >hunter2 ~segue:* +evalsha +script|load +scan +strlen +get +set +getrange +pexpire +del";
         server.arg("--user").args(user.split(' '));
         let child: Child = server.current_dir(folder).stdout(Stdio::null()).spawn().expect("redis-server");
         Ended(child)

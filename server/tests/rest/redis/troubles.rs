@@ -1,6 +1,6 @@
 //! Trouble with Redis while events flow.
 
-use super::{History, Place, all_deleted, degraded, expected, same};
+use super::{History, Place, all_deleted, degraded, expected, is_row, rows_when_whole, same};
 use crate::harness::{Server, until};
 use crate::redis_server::Redis;
 
@@ -112,4 +112,34 @@ fn while_a_push_waits_for_redis_nobody_else_does() {
     assert_eq!(server.counted("segue_redis_commands_total"), sent);
     redis.ask(&["CLIENT", "UNPAUSE"]);
     same(&server, &redis);
+}
+
+#[test]
+fn a_replica_that_lags_behind_may_take_over() {
+    let (first, mut second, folder) = (Redis::start(), Redis::start(), tempfile::tempdir().unwrap());
+    // No sweep but those that the failover brings.
+    let place = Place::of(&first.url, &[("REDIS__EXPIRE", "1h")]);
+    let server = Server::start_with(folder.path(), &place.variables());
+    let rows = |redis: &Redis| {
+        let (mut expected, _) = expected(&server, "segue");
+        expected.retain(|key, _| is_row(key));
+        assert_eq!(rows_when_whole(&server, redis), expected);
+    };
+    let mut history = History::new(6);
+    history.flow(&server, 20);
+    rows(&first);
+    let port = first.url.rsplit(':').next().unwrap();
+    first.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+    second.ask(&["REPLICAOF", "127.0.0.1", port]);
+    until("it is copied", || (second.all("segue:*") == first.all("segue:*")).then_some(()));
+    second.ask(&["REPLICAOF", "NO", "ONE"]);
+    history.flow(&server, 20);
+    server.events(&all_deleted());
+    history.flow(&server, 20);
+    rows(&first);
+    first.kill();
+    second.ask(&["CONFIG", "SET", "port", port]);
+    second.url.clone_from(&first.url);
+    history.flow(&server, 5);
+    rows(&second);
 }

@@ -1,4 +1,4 @@
-//! The constants and formulas of the scoring notes, written from their text, in f64; nothing of the engine's. What the
+//! The constants and formulas of docs/scoring.md, written from its text, in f64; nothing of the engine's. What the
 //! engine adds up as integers is rounded to the same units: near-ties would fall either way otherwise.
 
 /// Of weights.

@@ -1,4 +1,4 @@
-//! Recommendations, written from the text of the scoring notes: plain loops over all playlists, with formulas of
+//! Recommendations, written from the text of docs/scoring.md: plain loops over all playlists, with formulas of
 //! their own. Of the engine's there are only the sizes that a test sets: m, k, how many playlists with a like title are
 //! read, from when on seeds are told apart, what a thin pool is, when there are many playlists, how many tracks of
 //! artists fill a list.
