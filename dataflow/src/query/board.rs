@@ -10,6 +10,7 @@ mod pin;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -169,6 +170,7 @@ impl Board {
         let step = state.steps.entry(epoch).or_insert_with(|| GraphStep { epoch, rows: Vec::new() });
         step.add(changed);
         let newest = state.graph();
+        self.news.notify_all();
         while let Some(step) = state.steps.first_entry().filter(|step| *step.key() <= newest) {
             tell(step.remove());
         }
@@ -207,13 +209,6 @@ impl Board {
         self.news.notify_all();
     }
 
-    /// Whether nothing has come since the newest step of the graph; none if there is no graph.
-    pub fn graph_is_current(&self) -> Option<bool> {
-        let state = self.state.lock();
-        let current = state.newest().is_some_and(|newest| state.is_current(state.graph(), newest));
-        (self.settings.neighbours.keep > 0).then_some(current)
-    }
-
     /// Waits until there is an epoch that all workers have reached; none once the board is closed.
     pub fn lease(self: &Arc<Self>) -> Option<Lease> {
         let mut state = self.state.lock();
@@ -225,6 +220,31 @@ impl Board {
                 return self.lease_of(as_of, &mut state);
             }
             self.news.wait(&mut state);
+        }
+    }
+
+    /// Waits for so long, at the most, until a step of the graph ends that has all that the present has. Then it is as-of
+    /// that step, if more has come since. None once the board is closed.
+    pub fn lease_with_graph(self: &Arc<Self>, patience: Duration) -> Option<Lease> {
+        // Holds whatever the step needs.
+        let now = self.lease()?;
+        if self.settings.neighbours.keep == 0 {
+            return Some(now);
+        }
+        let mut state = self.state.lock();
+        let ended = |state: &State| {
+            let step = state.graph();
+            let epoch = step.max(now.as_of());
+            (state.newest()? >= epoch && state.is_current(step, epoch)).then_some(epoch)
+        };
+        self.news.wait_while_for(&mut state, |state| !state.closed && ended(state).is_none(), patience);
+        match ended(&state) {
+            _ if state.closed => None,
+            Some(epoch) => self.lease_of(epoch, &mut state),
+            None => {
+                drop(state);
+                Some(now)
+            }
         }
     }
 

@@ -124,7 +124,7 @@ impl Snapshot {
     }
 
     /// Hands every row of the graph to `each`, by id, and gives their rules; none if they are not part of it: they are
-    /// if nothing has come since its newest step. Only once, since old rows are held back until then.
+    /// if nothing came between the graph's newest step and it. Only once, since old rows are held back until then.
     ///
     /// # Errors
     /// That of `each`, which ends it.

@@ -286,16 +286,11 @@ impl Engine {
         (Arc::clone(&self.board.graph), self.board.graph_epoch())
     }
 
-    /// Whether nothing has come since the newest step of the graph, so that a [`snapshot`](Self::snapshot) has its
-    /// rows; none if there is no graph.
-    pub fn graph_is_current(&self) -> Option<bool> {
-        self.board.graph_is_current()
-    }
-
-    /// A copy of the state as-of the present: all of it with `whole`, or if too much has changed since the
-    /// last one that was [kept](Snapshot::keep). None once the engine has stopped.
-    pub fn snapshot(&self, whole: bool) -> Option<Snapshot> {
-        Some(Snapshot::new(self.board.lease()?, whole))
+    /// A copy of the state: all of it with `whole`, or if too much has changed since the last one that was
+    /// [kept](Snapshot::keep). It has the graph's rows if within so long a step ends that has all that is there now; it
+    /// is as-of that step then. Else it is as-of the present. None once the engine has stopped.
+    pub fn snapshot(&self, whole: bool, patience: Duration) -> Option<Snapshot> {
+        Some(Snapshot::new(self.board.lease_with_graph(patience)?, whole))
     }
 
     /// Ends the workers and waits for them. Batches not yet taken and questions not yet answered are dropped:

@@ -1,8 +1,9 @@
 //! Snapshots: whole ones and changes, put together again on any number of workers, are the state at their
 //! offsets; and a history goes on from them as if nothing had been.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::event::Event;
 use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Body, Question};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::{Malformed, Playlists, Restored, Snapshot, Tracks};
 use segue_dataflow::workers::{Answers, Batch, Engine};
 
 use crate::history::{World, history, questions};
-use crate::twin::{Twin, assert_same};
-use crate::workers::{ask, start};
+use crate::twin::{Rows, Twin, assert_same};
+use crate::workers::{ask, start, start_with};
 
 /// URI, title, tracks, and their days.
 type KeptPlaylist = (String, Option<String>, Vec<TrackId>, Vec<Day>);
@@ -119,8 +120,10 @@ fn a_history_goes_on_from_any_snapshot() {
             feed(&engine, &events, next, to);
             next = to;
             if rng.random_bool(0.3) {
-                // As-of whatever is complete just now.
-                let snapshot = engine.snapshot(rng.random_bool(0.2)).expect("running");
+                // As-of whatever is complete just now, or a step that ends soon.
+                let snapshot = engine
+                    .snapshot(rng.random_bool(0.2), Duration::from_millis(rng.random_range(0..4)))
+                    .expect("running");
                 if rng.random_bool(0.8) {
                     parts += usize::from(!snapshot.is_whole());
                     kept.add(&snapshot);
@@ -147,6 +150,66 @@ fn a_history_goes_on_from_any_snapshot() {
     assert!(compared > 1_000 && parts > 20, "{compared} compared, {parts} parts");
 }
 
+/// While more comes all the time, a snapshot that waits is as-of a step of the graph: entries and rows are those of
+/// the events before its offset.
+#[test]
+fn a_snapshot_beside_a_stream_has_rows() {
+    let world = World { playlists: 40, tracks: 60, epochs: 200, fixed_names: false };
+    let neighbours = Neighbours { sample: 4, keep: 5, min_support: 2, grid_ms: 3, burst: 1_000 };
+    let settings = Settings { neighbours, ..Settings::default() };
+    for workers in [1, 2, 4] {
+        let events: Vec<_> = history(3, world).into_iter().flat_map(|epoch| epoch.events).collect();
+        let (engine, watch) = start_with(settings, workers, Answers::Readers(1), None);
+        let done = AtomicBool::new(false);
+        let take = || {
+            let snapshot = engine.snapshot(true, Duration::from_secs(60)).expect("running");
+            let (mut rows, mut entries) = (Rows::new(), BTreeSet::new());
+            let told: Result<_, Infallible> = snapshot.rows(|track, row| {
+                rows.insert(track, (row.sampled(), row.neighbours().collect()));
+                Ok(())
+            });
+            assert_eq!(told.expect("infallible"), Some(neighbours.of_rows()));
+            let told: Result<(), Infallible> = snapshot.playlists(|id, _, tracks, _| {
+                entries.extend(tracks.iter().map(|track| (id, *track)));
+                Ok(())
+            });
+            told.expect("infallible");
+            (snapshot.next()[0], rows, entries)
+        };
+        let taken: Vec<_> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut next = 0;
+                while !done.load(Ordering::SeqCst) {
+                    let edits =
+                        (next..next + 5).zip(events.iter().cycle().skip(next as usize % events.len()));
+                    let edits = edits.map(|(seq, event)| Edit::new(seq, event)).collect();
+                    next += 5;
+                    engine.feed(Batch { edits, partition: 0, next }).expect("running");
+                    watch.wait(0, next.saturating_sub(20));
+                }
+            });
+            watch.wait(0, 200);
+            let mut taken = vec![take()];
+            // Some are as-of the same step.
+            while taken.len() < 8 {
+                taken.push(take());
+                taken.dedup_by_key(|(next, ..)| *next);
+            }
+            done.store(true, Ordering::SeqCst);
+            taken
+        });
+        engine.stop().expect("no worker panics");
+        let (mut twin, mut next) = (Twin::default(), 0);
+        let mut all = events.iter().cycle();
+        for (to, rows, entries) in taken {
+            all.by_ref().take((to - next) as usize).for_each(|event| twin.apply(event));
+            next = to;
+            assert_eq!(entries, twin.entries(), "{workers} workers, {to} events");
+            assert_eq!(rows, twin.rows(&neighbours), "{workers} workers, {to} events");
+        }
+    }
+}
+
 #[test]
 fn a_state_of_long_playlists_comes_back() {
     let long = |n: u32| (0..3_000).map(move |i| TrackId::of(&crate::history::track((n * 37 + i) % 7_000)));
@@ -171,7 +234,7 @@ fn a_state_of_long_playlists_comes_back() {
     assert_eq!((state.tracks, answer.next), (7_000, vec![3, 4]));
     let mut entries = 0;
     let done: Result<(), Infallible> =
-        engine.snapshot(true).expect("running").playlists(|_, _, tracks, _| {
+        engine.snapshot(true, Duration::ZERO).expect("running").playlists(|_, _, tracks, _| {
             entries += tracks.len() as u64;
             Ok(())
         });

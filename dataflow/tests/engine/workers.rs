@@ -1,5 +1,6 @@
 //! The worker threads as the server uses them: batches in, progress and answers out.
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,9 +12,9 @@ use segue_dataflow::edit::Edit;
 use segue_dataflow::event::{Change, Event, Track};
 use segue_dataflow::ids::TrackId;
 use segue_dataflow::query::{Answer, Body, Question};
-use segue_dataflow::settings::Settings;
+use segue_dataflow::settings::{Neighbours, Settings};
 use segue_dataflow::snapshot::Restored;
-use segue_dataflow::workers::{Answers, AskError, Batch, Engine, Observer, Options, Progress};
+use segue_dataflow::workers::{Answers, AskError, Batch, Cluster, Engine, Observer, Options, Progress};
 
 /// Remembers what it is told, and lets others wait for it.
 #[derive(Default)]
@@ -42,18 +43,34 @@ impl Observer for Watch {
 impl Watch {
     /// Waits until the event before `next` is in all answers.
     pub fn wait(&self, partition: usize, next: u64) -> Progress {
-        let seen = self.seen.lock().expect("no panic holds it");
-        let behind = |seen: &mut (Progress, _)| seen.0.next.get(partition).is_none_or(|there| *there < next);
-        let (seen, timeout) =
-            self.news.wait_timeout_while(seen, Duration::from_secs(60), behind).expect("no panic holds it");
-        assert!(!timeout.timed_out(), "{:?} never came to {next}", seen.0);
+        self.wait_while(|seen| seen.next.get(partition).is_none_or(|there| *there < next))
+    }
+
+    fn wait_while(&self, behind: impl Fn(&Progress) -> bool) -> Progress {
+        let (seen, timeout) = self
+            .news
+            .wait_timeout_while(
+                self.seen.lock().expect("no panic holds it"),
+                Duration::from_secs(60),
+                |seen| behind(&seen.0),
+            )
+            .expect("no panic holds it");
+        assert!(!timeout.timed_out(), "no further than {:?}", seen.0);
         seen.0.clone()
     }
 }
 
 pub fn start(workers: usize, answers: Answers, restored: Option<Restored>) -> (Engine, Arc<Watch>) {
-    let watch = Arc::new(Watch::default());
-    let (epoch_gap, settings) = (Duration::from_millis(1), Settings::default());
+    start_with(Settings::default(), workers, answers, restored)
+}
+
+pub fn start_with(
+    settings: Settings,
+    workers: usize,
+    answers: Answers,
+    restored: Option<Restored>,
+) -> (Engine, Arc<Watch>) {
+    let (watch, epoch_gap) = (Arc::new(Watch::default()), Duration::from_millis(1));
     // No epoch ends by itself: what is fed must be enough.
     let heartbeat = Duration::from_secs(3_600);
     let options = Options { workers, epoch_gap, heartbeat, settings, answers };
@@ -98,6 +115,73 @@ fn what_is_fed_is_in_the_next_answer() {
         }
         engine.stop().expect("no worker panics");
     }
+}
+
+/// What one process is fed, both answer, and both have rows of.
+#[test]
+fn two_processes_answer_as_one() {
+    let world = World { playlists: 30, tracks: 100, epochs: 150, fixed_names: false };
+    let neighbours = Neighbours { min_support: 3, grid_ms: 1, ..Neighbours::default() };
+    let settings = Settings { neighbours, ..Settings::default() };
+    let free: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let address = |free: &TcpListener| free.local_addr().expect("an address").to_string();
+    let addresses: Vec<String> = free.iter().map(address).collect();
+    drop(free);
+    let join = |process| {
+        let (watch, cluster) =
+            (Arc::new(Watch::default()), Cluster { process, addresses: addresses.clone() });
+        let (epoch_gap, heartbeat) = (Duration::from_millis(1), Duration::from_millis(5));
+        let options = Options { workers: 2, epoch_gap, heartbeat, settings, answers: Answers::Workers };
+        let engine = Engine::join(cluster, options, Arc::new(|| 1), Arc::clone(&watch) as _, None);
+        (engine.expect("timely starts"), watch)
+    };
+    let members = std::thread::scope(|scope| {
+        let members = [0, 1].map(|process| scope.spawn(move || join(process)));
+        members.map(|member| member.join().expect("no panic"))
+    });
+    let (mut twin, mut next, mut compared) = (Twin::default(), 0, 0);
+    let (to, told) = sync_channel(64);
+    for (number, epoch) in history(8, world).into_iter().enumerate() {
+        let edits = epoch.events.iter().zip(next..).map(|(event, seq)| Edit::new(seq, event)).collect();
+        next += epoch.events.len() as u64;
+        epoch.events.iter().for_each(|event| twin.apply(event));
+        members[0].0.feed(Batch { edits, partition: 0, next }).expect("running");
+        if number % 10 != 0 {
+            continue;
+        }
+        let rows = twin.rows(&neighbours);
+        // Where a partition is read to, the process knows that is fed.
+        let as_of = members[0].1.wait(0, next).as_of;
+        for (process, (engine, watch)) in members.iter().enumerate() {
+            let at = format!("process {process}, epoch {number}");
+            watch.wait_while(|seen| seen.as_of < as_of);
+            while engine.graph().1 < as_of {
+                std::thread::yield_now();
+            }
+            let of_rows = rows.keys().map(|track| Question::Neighbours { track: *track, limit: 100 });
+            for question in epoch.questions.iter().cloned().chain(of_rows) {
+                ask(engine, question.clone(), &to);
+                let mut answer = told.recv_timeout(Duration::from_secs(60)).expect("an answer");
+                let twin = match (&question, &mut answer.body) {
+                    (Question::Neighbours { track, limit }, Body::Neighbours(Some(found)))
+                        if found.graph.is_some() =>
+                    {
+                        compared += 1;
+                        Body::Neighbours(twin.listed(*track, *limit, &rows[track], found.graph))
+                    }
+                    _ => twin.answer(&question, &settings),
+                };
+                assert_same(&answer.body, &twin, &at);
+            }
+        }
+    }
+    assert!(compared > 200, "{compared} rows");
+    // Both go: neither ends alone.
+    std::thread::scope(|scope| {
+        members.iter().for_each(|(engine, _)| {
+            scope.spawn(|| engine.stop().expect("no worker panics"));
+        });
+    });
 }
 
 #[test]

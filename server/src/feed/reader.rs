@@ -163,8 +163,11 @@ impl Reader {
                     }
                 }
                 (Next::Settled(settled), None) => {
+                    let marks = settled.marks;
                     self.position = Some(settled.position);
-                    self.mark(settled.marks, to, news).await?;
+                    // It leases a step of the graph, which whoever reads slowly must not hold.
+                    drop(settled);
+                    self.mark(marks, to, news).await?;
                 }
             }
         }

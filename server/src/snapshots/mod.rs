@@ -24,10 +24,8 @@ use crate::metrics;
 
 /// How often to look whether much has changed.
 const TICK: Duration = Duration::from_millis(200);
-/// How long the last one waits for the graph, so that it has its rows and the next start need not count them.
+/// How long one waits for the graph, so that it has its rows and the next start need not count them.
 const GRAPH: Duration = Duration::from_secs(2);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(10);
 /// How long to wait after one that failed, at the most.
 const RETRY: Duration = Duration::from_secs(10);
 /// Requests for one that may wait.
@@ -141,20 +139,17 @@ impl Taking {
             match asked.recv_timeout(wait) {
                 Ok(Request { reply }) => {
                     // Whoever asked may have gone.
-                    let taken = self.take().map_err(|error| error.to_string());
+                    let taken = self.take(GRAPH).map_err(|error| error.to_string());
                     let _ = reply.send(taken.and_then(|taken| taken.ok_or_else(stopping)));
                 }
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= self.due || self.is_much() => {
-                    drop(self.take());
+                    // The rows are much, and changes in between are not: they go along if they are there just now.
+                    drop(self.take(Duration::ZERO));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     if self.parts.settings.at_end {
-                        let since = Instant::now();
-                        while self.parts.engine.graph_is_current() == Some(false) && since.elapsed() < GRAPH {
-                            std::thread::park_timeout(LOOK);
-                        }
-                        drop(self.take());
+                        drop(self.take(GRAPH));
                     }
                     return;
                 }
@@ -169,10 +164,10 @@ impl Taking {
         !self.failed && sum(&self.parts.progress.borrow().next) >= last + self.parts.settings.every_events
     }
 
-    /// None once the engine has stopped.
-    fn take(&mut self) -> Result<Option<Manifest>, NotTaken> {
+    /// Waits so long for the graph if it is not a whole one. None once the engine has stopped.
+    fn take(&mut self, patience: Duration) -> Result<Option<Manifest>, NotTaken> {
         let (began, before) = (Instant::now(), self.parts.last.as_ref().map(|last| last.epoch));
-        let taken = self.write();
+        let taken = self.write(patience);
         self.failed = taken.is_err();
         let every = self.parts.settings.every.0;
         self.due = Instant::now() + if self.failed { every.min(RETRY) } else { every };
@@ -197,18 +192,19 @@ impl Taking {
     }
 
     /// None once the engine has stopped.
-    fn write(&mut self) -> Result<Option<Manifest>, NotTaken> {
+    fn write(&mut self, patience: Duration) -> Result<Option<Manifest>, NotTaken> {
         let Parts { store, engine, log, letterbox, settings, last, progress, .. } = &mut self.parts;
         let same = last.as_ref().filter(|last| last.next == progress.borrow().next);
         // It may be that all it lacks is the graph.
-        let lacks_graph = |same: &Manifest| same.graph.is_none() && engine.graph_is_current() == Some(true);
+        let lacks_graph = |same: &Manifest| same.graph.is_none() && engine.graph().1 > same.epoch;
         if let Some(same) = same.filter(|same| !lacks_graph(same) || progress.borrow().as_of <= same.epoch) {
             store.check_generation()?;
             return Ok(Some(same.clone()));
         }
         // Changes are known since one that this process took.
         let base = last.as_ref().filter(|last| store.is_own(last) && last.layers.len() < settings.layers);
-        let Some(snapshot) = engine.snapshot(base.is_none()) else { return Ok(None) };
+        let patience = if base.is_none() { GRAPH } else { patience };
+        let Some(snapshot) = engine.snapshot(base.is_none(), patience) else { return Ok(None) };
         // All that the engine refused of it has been told by now.
         letterbox.flush()?;
         let landmark = log.landmark();

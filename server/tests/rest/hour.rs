@@ -1,6 +1,6 @@
-//! An hour of edits on a running server, as fast as it takes them: its memory stays as it is, and the rows that it
-//! has kept are those that another server counts, which starts from a snapshot and not from its rows. `make soak` has an hour's worth at 2,000 a
-//! second; else it is half a minute's.
+//! An hour of edits on a running server, as fast as it takes them, with questions among them: its memory stays as it
+//! is, and the rows that it has kept are those that another server counts, which starts from a snapshot and not from
+//! its rows. `make soak` has an hour's worth at 2,000 a second; else it is half a minute's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::ControlFlow;
@@ -10,7 +10,7 @@ use segue_replay::generate::{Edits, Playlists};
 use segue_replay::source::{Fault, Sink};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, until};
+use crate::harness::{Reply, Server, until};
 use crate::memory::Memory;
 
 /// Playlists that hold a track which has a row, at least.
@@ -61,6 +61,9 @@ impl Iterator for Hour {
 struct Poster<'a> {
     server: &'a Server,
     waiting: Vec<String>,
+    posted: Option<Reply>,
+    /// Of the answer after the last.
+    as_of: u64,
     tracks: BTreeSet<String>,
 }
 
@@ -78,12 +81,26 @@ impl Poster<'_> {
         }
     }
 
-    /// Waits until they are visible, and the graph has them.
+    /// While the graph is at work on those before.
     fn post(&mut self) {
         let reply = self.server.post("/v1/events", "application/x-ndjson", self.waiting.join("\n"));
         assert_eq!((reply.status, &reply.body["rejected"]), (202, &json!([])), "{}", reply.body);
         self.waiting.clear();
-        self.server.visible(&reply);
+        self.posted = Some(reply);
+        let seeds: Vec<_> = self.tracks.iter().step_by(1 + self.tracks.len() / 5).collect();
+        let body = json!({"seeds": seeds}).to_string();
+        let asked = self.server.post("/v1/recommendations", "application/json", body);
+        assert_eq!(asked.status, 200, "{}", asked.body);
+        let as_of = asked.body["as_of"]["epoch"].as_u64().expect("an epoch");
+        has_graph(self.server, std::mem::replace(&mut self.as_of, as_of));
+    }
+
+    /// Waits until all of them are visible, and the graph has them.
+    fn settle(&mut self) {
+        if !self.waiting.is_empty() {
+            self.post();
+        }
+        self.posted.take().iter().for_each(|reply| self.server.visible(reply));
         settled(self.server);
     }
 }
@@ -99,10 +116,14 @@ impl Sink for Poster<'_> {
     }
 }
 
+/// Waits until the graph has all that answers had as-of an epoch.
+fn has_graph(server: &Server, as_of: u64) {
+    until("the graph", || (server.counted("segue_graph_epoch") >= as_of).then_some(()));
+}
+
 /// Waits until the graph has all that answers have.
 fn settled(server: &Server) {
-    let as_of = server.state()["as_of"]["epoch"].as_u64().expect("an epoch");
-    until("the graph", || (server.counted("segue_graph_epoch") >= as_of).then_some(()));
+    has_graph(server, server.state()["as_of"]["epoch"].as_u64().expect("an epoch"));
 }
 
 /// Of the tracks that have a row: in how many playlists they are, how many were sampled, and the neighbours.
@@ -123,18 +144,20 @@ fn after_an_hour_of_edits_rows_are_right_and_memory_is_as_it_was() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start_with(folder.path(), &VARIABLES);
-    let mut poster = Poster { server: &server, waiting: Vec::new(), tracks: BTreeSet::new() };
+    let mut poster =
+        Poster { server: &server, waiting: Vec::new(), posted: None, as_of: 0, tracks: BTreeSet::new() };
     let _ = Playlists::new(SEED, playlists).events(&mut poster);
+    poster.settle();
     let hour = Hour { edits: Edits::new(SEED, playlists), added: HashMap::new(), due: None };
     let mut memory = Memory::default();
     for (event, number) in hour.zip(1..=edits) {
         poster.add(&event);
         if number % (edits / 20) == 0 {
+            poster.settle();
             memory.look(&server);
             println!("{number} edits: {memory:?}");
         }
     }
-    poster.post();
     let tracks = poster.tracks;
     let [recounts, notes] =
         ["recounts", "notes"].map(|of| server.counted(&format!("segue_graph_{of}_total")));
