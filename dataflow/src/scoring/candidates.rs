@@ -2,6 +2,7 @@
 //! playlists that hold something else by the seeds' artists.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use super::{Lengths, best, stand_in_weight};
 use crate::ids::{PlaylistId, TrackId};
@@ -16,6 +17,17 @@ const STAND_IN_HOLDING_MIN: u32 = 2;
 /// A playlist with its number of entries, and Σ a: what the seeds weigh that it holds.
 pub type Candidate = (PlaylistId, u32, u64);
 
+/// A track by a seed's artist that stands in for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// It.
+    pub track: TrackId,
+    /// What its playlists weigh.
+    pub weight: u64,
+    /// For which seed.
+    pub seed: TrackId,
+}
+
 /// The k best of them, with their similarities σ̂, best first; ties by smaller id. Source: docs/scoring.md, step 3.
 pub fn nearest(candidates: &[Candidate], lengths: &Lengths, limit: usize) -> Vec<(PlaylistId, u64)> {
     let similar = |(id, entries, weights): &Candidate| (*id, lengths.similarity(*weights, *entries));
@@ -23,43 +35,43 @@ pub fn nearest(candidates: &[Candidate], lengths: &Lengths, limit: usize) -> Vec
 }
 
 /// For each seed in turn, the most common tracks by its artist that are not `taken`, as seeds are, and do not stand in
-/// yet; with the weight of their playlists, ascending by id. Each seed comes as its artist's tracks, most common
-/// first; `mean` is ā. Source: docs/scoring.md, step 3 (thin pool).
+/// yet; ascending by id. Each seed comes with its artist's tracks, most common first; `mean` is ā. Source:
+/// docs/scoring.md, step 3 (thin pool).
 pub fn stand_ins<'a>(
-    seeds: impl Iterator<Item = &'a [(TrackId, u32)]>,
+    seeds: impl Iterator<Item = (TrackId, &'a [(TrackId, u32)])>,
     mut taken: FxHashSet<TrackId>,
     mean: f64,
-) -> Vec<(TrackId, u64)> {
+) -> Vec<StandIn> {
     let mut chosen = Vec::new();
-    for common in seeds {
+    for (seed, common) in seeds {
         let mut left = STAND_INS;
         for (track, holding) in common {
             if left == 0 || *holding < STAND_IN_HOLDING_MIN {
                 break;
             }
             if taken.insert(*track) {
-                chosen.push((*track, stand_in_weight(mean, *holding)));
+                chosen.push(StandIn { track: *track, weight: stand_in_weight(mean, *holding), seed });
                 left -= 1;
             }
         }
     }
-    chosen.sort_unstable();
+    chosen.sort_unstable_by_key(|stand_in| stand_in.track);
     chosen
 }
 
 /// Adds to the candidates the first playlists of each stand-in. A holder is a stand-in's number, a playlist that holds
-/// it, and the playlist's entries; `weights` are those of the stand-ins. Source: docs/scoring.md, step 3 (thin pool).
+/// it, and the playlist's entries. Source: docs/scoring.md, step 3 (thin pool).
 pub fn join(
     candidates: Vec<Candidate>,
     mut holders: Vec<(usize, PlaylistId, u32)>,
-    weights: &[u64],
+    stand_ins: &[StandIn],
 ) -> Vec<Candidate> {
     let mut all: FxHashMap<PlaylistId, (u32, u64)> =
         candidates.into_iter().map(|(id, entries, weights)| (id, (entries, weights))).collect();
     holders.sort_unstable();
     for some in holders.chunk_by(|a, b| a.0 == b.0) {
         for (number, playlist, entries) in some.iter().take(STAND_IN_PLAYLISTS) {
-            all.entry(*playlist).or_insert((*entries, 0)).1 += weights[*number];
+            all.entry(*playlist).or_insert((*entries, 0)).1 += stand_ins[*number].weight;
         }
     }
     let all = all.into_iter().filter(|(_, (_, weights))| *weights > 0);
@@ -90,20 +102,22 @@ mod tests {
         let taken = [1, 4].map(TrackId);
         for (seeds, expected) in [
             (vec![], vec![]),
-            (vec![&few], vec![20]),
+            (vec![(4, &few)], vec![(20, 4)]),
             // 1 and 4 are seeds; 8 is on one playlist only.
-            (vec![&many], vec![2, 3, 5, 6, 7]),
-            (vec![&few, &many, &few], vec![2, 3, 5, 6, 7, 20]),
+            (vec![(1, &many)], vec![(2, 1), (3, 1), (5, 1), (6, 1), (7, 1)]),
+            (vec![(9, &few), (1, &many), (4, &few)], vec![(2, 1), (3, 1), (5, 1), (6, 1), (7, 1), (20, 9)]),
         ] {
-            let found = stand_ins(seeds.iter().map(|s| s.as_slice()), taken.into_iter().collect(), 1_000.0);
-            assert_eq!(found.iter().map(|(t, _)| t.0).collect::<Vec<_>>(), expected);
+            let seeds = seeds.iter().map(|(seed, s)| (TrackId(*seed), s.as_slice()));
+            let found = stand_ins(seeds, taken.into_iter().collect(), 1_000.0);
+            assert_eq!(found.iter().map(|s| (s.track.0, s.seed.0)).collect::<Vec<_>>(), expected);
         }
         // A seed's artist has none left after another's first five.
         let more = by(&(1..=13).map(|n| (n, 30 - n as u32)).collect::<Vec<_>>());
-        let found =
-            stand_ins([&more, &more, &more].into_iter().map(|s| s.as_slice()), FxHashSet::default(), 1_000.0);
+        let seeds = [40, 41, 42].map(|seed| (TrackId(seed), more.as_slice()));
+        let found = stand_ins(seeds.into_iter(), FxHashSet::default(), 1_000.0);
         assert_eq!(found.len(), 13);
-        assert_eq!(found[0], (TrackId(1), stand_in_weight(1_000.0, 29)));
+        let weight = stand_in_weight(1_000.0, 29);
+        assert_eq!(found[0], StandIn { track: TrackId(1), weight, seed: TrackId(40) });
     }
 
     #[test]
@@ -111,7 +125,8 @@ mod tests {
         let there = vec![(PlaylistId(1), 10, 7), (PlaylistId(2), 20, 5)];
         let mut holders: Vec<_> = (2..200).rev().map(|id| (0, PlaylistId(id), 30)).collect();
         holders.extend([(1, PlaylistId(1), 10), (1, PlaylistId(500), 40), (2, PlaylistId(600), 50)]);
-        let mut joined = join(there, holders, &[3, 4, 0]);
+        let stand_ins = [3, 4, 0].map(|weight| StandIn { track: TrackId(0), weight, seed: TrackId(0) });
+        let mut joined = join(there, holders, &stand_ins);
         joined.sort_unstable();
         assert_eq!(
             joined[..3],

@@ -14,7 +14,7 @@ mod titles;
 mod votes;
 mod weights;
 
-pub use candidates::{Candidate, STAND_IN_PLAYLISTS, join, nearest, stand_ins};
+pub use candidates::{Candidate, STAND_IN_PLAYLISTS, StandIn, join, nearest, stand_ins};
 pub use decorrelate::{DECORRELATED_MAX, Gram, later};
 pub use fill::fill;
 pub use lengths::Lengths;

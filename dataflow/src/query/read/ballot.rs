@@ -97,15 +97,24 @@ impl Known {
     }
 }
 
+/// Which of some tracks each of so many playlists holds, by their numbers.
+pub fn held<'a>(
+    playlists: &Finds<'_, PlaylistId, TrackId>,
+    number: usize,
+    tracks: impl ExactSizeIterator<Item = &'a TrackId>,
+    epoch: u64,
+) -> Masks {
+    let (mut held, known) = (Masks::empty(number, tracks.len()), Known::new(tracks));
+    playlists.updates(epoch, |i, track, diff| {
+        known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
+    });
+    held
+}
+
 impl Ballot {
     /// The seeds that each of so many playlists holds.
     pub fn held(&self, playlists: &Finds<'_, PlaylistId, TrackId>, number: usize, epoch: u64) -> Masks {
-        let mut held = Masks::empty(number, self.seeds.len());
-        let known = Known::new(self.seeds.iter().map(|(seed, ..)| seed));
-        playlists.updates(epoch, |i, track, diff| {
-            known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
-        });
-        held
+        held(playlists, number, self.seeds.iter().map(|(seed, ..)| seed), epoch)
     }
 
     /// The vote of each of these playlists. With what they hold, similarity is counted again.

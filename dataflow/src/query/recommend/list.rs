@@ -12,6 +12,7 @@ use crate::query::read::ballot::Ballot;
 use crate::query::read::evidence::{Evidence, Why};
 use crate::query::read::{Found, Read};
 use crate::query::{Because, Recommended, Source};
+use crate::scoring::StandIn;
 
 /// Seeds that are named as the reason for one track.
 pub const BECAUSE_MAX: usize = 10;
@@ -24,6 +25,8 @@ const RANKED: usize = 64;
 pub struct Reasons {
     /// How they did.
     pub ballot: Ballot,
+    /// What stood in for seeds.
+    pub stand_ins: Vec<StandIn>,
     /// Which did, ascending.
     pub nearest: Vec<(PlaylistId, u64)>,
     /// URIs of the seeds, as far as they are known.
@@ -84,12 +87,15 @@ impl List {
             self.why.iter().filter(|_| first).flat_map(|why| why.ballot.seeds.iter().map(|(seed, ..)| *seed));
         let named = self.places.iter().map(|place| place.track).chain(seeds);
         let mut asks = here.start.owners(named, |track| track.0, Read::Cards);
-        if let Some(Reasons { ballot, nearest, .. }) = &self.why {
+        if let Some(Reasons { ballot, stand_ins, nearest, .. }) = &self.why {
             let tracks = self.voted();
             asks.extend(here.start.owners(
                 nearest.iter().copied(),
                 |(playlist, _)| playlist.0,
-                |nearest| Read::Why(Why { ballot: ballot.clone(), nearest, tracks: tracks.clone() }),
+                |nearest| {
+                    let (ballot, stand_ins, tracks) = (ballot.clone(), stand_ins.clone(), tracks.clone());
+                    Read::Why(Why { ballot, stand_ins, nearest, tracks })
+                },
             ));
         }
         // To look at them one by one takes longer by now.

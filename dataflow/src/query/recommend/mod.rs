@@ -21,7 +21,7 @@ use super::read::{Found, Read};
 use super::{Body, Recommend, Recommendations, Seeds};
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::scoring::{
-    Candidate, Lengths, Prior, STAND_IN_PLAYLISTS, Voting, Wanted, best, join, nearest, stand_ins,
+    Candidate, Lengths, Prior, STAND_IN_PLAYLISTS, StandIn, Voting, Wanted, best, join, nearest, stand_ins,
 };
 use crate::settings::{self, Constants};
 use crate::title;
@@ -39,7 +39,7 @@ enum Stage {
     Playlist,
     Seeds,
     ByArtist,
-    First(Vec<u64>),
+    First,
     Votes,
     Cards(Box<List>),
 }
@@ -60,8 +60,8 @@ pub struct Recommending {
     artists: Artists,
     weighed: Weighed,
     candidates: Vec<Candidate>,
-    /// Whether playlists of other tracks are among them.
-    joined: bool,
+    /// What stands in for seeds: playlists of these are among them.
+    stand_ins: Vec<StandIn>,
     /// Playlists with a like title, best first.
     titled: Vec<PlaylistId>,
     /// If it is to be said why.
@@ -83,7 +83,7 @@ impl Recommending {
             artists: Artists::default(),
             weighed: Weighed::default(),
             candidates: Vec::new(),
-            joined: false,
+            stand_ins: Vec::new(),
             titled: Vec::new(),
             why: None,
             wanted,
@@ -161,7 +161,8 @@ impl Recommending {
             if self.keys.is_empty() { Wanted::default() } else { wanted(here.views, &self.keys, here.epoch) };
         // Samples miss nothing if they are all there is; nor of an only seed, and all chances are alike then.
         let halved = self.weighed.seeds.iter().map(|(.., level)| *level).max().unwrap_or(0);
-        let recount = self.knobs.recount && (self.joined || halved > 0 && self.weighed.seeds.len() > 1);
+        let recount =
+            self.knobs.recount && (!self.stand_ins.is_empty() || halved > 0 && self.weighed.seeds.len() > 1);
         let ballot = Ballot {
             seeds: self.weighed.seeds.clone(),
             recount,
@@ -178,6 +179,7 @@ impl Recommending {
         titled.sort_unstable();
         self.why = self.wanted.explain.then(|| Reasons {
             ballot: ballot.clone(),
+            stand_ins: self.stand_ins.clone(),
             nearest: nearest.clone(),
             seeds: FxHashMap::default(),
         });
@@ -276,24 +278,25 @@ impl Plan for Recommending {
             Stage::ByArtist => {
                 found.into_iter().for_each(|found| self.artists.take(found));
                 let common = self.artists.common_of_each(here.views, here.epoch);
-                let artists = self.known.iter().filter_map(|seed| common.get(self.artists.of.get(seed)?));
+                let artist_of =
+                    |seed: &TrackId| Some((*seed, common.get(self.artists.of.get(seed)?)?.as_slice()));
                 let seeds = self.seeds.iter().copied().collect();
-                let chosen = stand_ins(artists.map(Vec::as_slice), seeds, self.weighed.mean());
-                if chosen.is_empty() {
+                self.stand_ins =
+                    stand_ins(self.known.iter().filter_map(artist_of), seeds, self.weighed.mean());
+                if self.stand_ins.is_empty() {
                     return self.ask_for_votes(false, here);
                 }
-                let (tracks, weights) = chosen.into_iter().unzip();
-                self.stage = Stage::First(weights);
+                self.stage = Stage::First;
+                let tracks = self.stand_ins.iter().map(|stand_in| stand_in.track).collect();
                 let first = First { tracks, limit: STAND_IN_PLAYLISTS, but: self.but };
                 Next::Ask(here.start.everyone(&Read::First(first)))
             }
-            Stage::First(weights) => {
+            Stage::First => {
                 let parts = found
                     .into_iter()
                     .filter_map(|f| if let Found::First(part) = f { Some(part) } else { None });
                 let there = std::mem::take(&mut self.candidates);
-                self.joined = true;
-                self.candidates = join(there, parts.flatten().collect(), &weights);
+                self.candidates = join(there, parts.flatten().collect(), &self.stand_ins);
                 self.ask_for_votes(false, here)
             }
             Stage::Votes => {

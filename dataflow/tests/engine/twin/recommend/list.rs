@@ -54,7 +54,7 @@ impl Twin {
         &self,
         asked: &Asked<'_>,
         seeds: &[Seed],
-        voters: &[Voter<'_>],
+        voters: &[Voter],
         scores: &Scores,
     ) -> Vec<Recommended> {
         let wanted = asked.wanted;
@@ -88,16 +88,18 @@ impl Twin {
     }
 
     /// Each playlist's vote is its seeds', by their weights: what of a track's votes came from each seed.
-    fn because(&self, track: TrackId, votes: u64, seeds: &[Seed], voters: &[Voter<'_>]) -> Vec<Because> {
+    fn because(&self, track: TrackId, votes: u64, seeds: &[Seed], voters: &[Voter]) -> Vec<Because> {
         let mut all = Vec::new();
         for seed in seeds {
-            let of: Vec<&Voter<'_>> =
-                voters.iter().filter(|(.., held)| held.iter().any(|s| s.track == seed.track)).collect();
+            let of: Vec<&Voter> =
+                voters.iter().filter(|(.., led)| led.iter().any(|(s, _)| *s == seed.track)).collect();
             let shared = of.iter().filter(|(p, ..)| self.playlists[p].tracks.contains(&track));
             let parts: Vec<u64> = shared
-                .map(|(_, vote, held)| {
-                    let weights: u64 = held.iter().map(|seed| seed.weight).sum();
-                    (u128::from(*vote) * u128::from(seed.weight) / u128::from(weights.max(1))) as u64
+                .map(|(_, vote, led)| {
+                    let weights: u64 = led.iter().map(|(_, weight)| weight).sum();
+                    let own: u64 =
+                        led.iter().filter(|(s, _)| *s == seed.track).map(|(_, weight)| weight).sum();
+                    (u128::from(*vote) * u128::from(own) / u128::from(weights.max(1))) as u64
                 })
                 .collect();
             if !parts.is_empty() {

@@ -36,8 +36,11 @@ struct Asked<'a> {
     chart: Vec<(TrackId, u64)>,
 }
 
-/// Who voted how, with the seeds that they hold.
-type Voter<'a> = (PlaylistId, u64, Vec<&'a Seed>);
+/// Who voted how, with the seeds that led there and what each weighed.
+type Voter = (PlaylistId, u64, Vec<(TrackId, u64)>);
+
+/// A track that stands in for a seed, what its playlists weigh, and the seed.
+type StandIn = (TrackId, u64, TrackId);
 
 /// What tracks have got.
 struct Scores {
@@ -87,11 +90,11 @@ impl Twin {
             let ordered = matches!(wanted.seeds, Seeds::Tracks(_)) && !wanted.random_seeds;
             self.decorrelate(&mut seeds, asked.constants.row.e, ordered);
         }
-        let nearest = self.candidates(&asked, &seeds);
+        let (nearest, stand_ins) = self.candidates(&asked, &seeds);
         let title = wanted.title.as_deref().and_then(Title::new).or(own_title.and_then(Title::new));
         let title = title.map(|title| self.asked(title));
         let matches = title.as_ref().map(|title| self.alike(title)).unwrap_or_default();
-        let voters = self.votes(&asked, &seeds, &nearest, &matches);
+        let voters = self.votes(&asked, (&seeds, &stand_ins), &nearest, &matches);
         let titled = sizes.titled.step(k) as u32;
         let titled = title.map(|title| self.alike_read(&title, m, titled, but));
         let scores = self.scores(&asked, &voters, &titled.unwrap_or_default(), &matches);
@@ -99,9 +102,10 @@ impl Twin {
         Some(Recommendations { tracks, unknown_seeds })
     }
 
-    /// Step 3: the k best, with σ̂.
-    fn candidates(&self, asked: &Asked<'_>, seeds: &[Seed]) -> Vec<(PlaylistId, u64)> {
+    /// Step 3: the k best, with σ̂; and what stands in for seeds.
+    fn candidates(&self, asked: &Asked<'_>, seeds: &[Seed]) -> (Vec<(PlaylistId, u64)>, Vec<StandIn>) {
         let Asked { sizes, constants, but, .. } = asked;
+        let mut stand_ins = Vec::new();
         let mut sums: BTreeMap<PlaylistId, u64> = BTreeMap::new();
         for seed in seeds {
             seed.sample.iter().for_each(|p| *sums.entry(*p).or_default() += seed.weight);
@@ -109,8 +113,10 @@ impl Twin {
         sums.retain(|_, sum| *sum > 0);
         if sums.len() < sizes.thin as usize {
             let before = sums.len();
-            for (playlist, weight) in self.stand_ins(asked, seeds, *but) {
-                *sums.entry(playlist).or_default() += weight;
+            stand_ins = self.stand_ins(asked, seeds);
+            for (track, weight, _) in &stand_ins {
+                let holders = self.holders(*track).into_iter().filter(|p| Some(*p) != *but);
+                holders.take(100).for_each(|p| *sums.entry(p).or_default() += weight);
             }
             sums.retain(|_, sum| *sum > 0);
             self.see("a thin pool joined", sums.len() > before);
@@ -120,40 +126,34 @@ impl Twin {
         let similar = |(p, sum): (PlaylistId, u64)| (p, similarity(sum, self.length(&p), constants.row.e));
         let mut nearest = ranked(sums.into_iter().map(similar).collect());
         nearest.truncate(sizes.nearest as usize);
-        nearest
+        (nearest, stand_ins)
     }
 
-    /// Step 3: for a thin pool, what the playlists of stand-ins weigh, each time.
-    fn stand_ins(
-        &self,
-        asked: &Asked<'_>,
-        seeds: &[Seed],
-        but: Option<PlaylistId>,
-    ) -> Vec<(PlaylistId, u64)> {
+    /// Step 3: what stands in for the seeds of a thin pool.
+    fn stand_ins(&self, asked: &Asked<'_>, seeds: &[Seed]) -> Vec<StandIn> {
         let mean = seeds.iter().map(|seed| seed.weight as f64).sum::<f64>() / seeds.len().max(1) as f64;
         let mut taken: BTreeSet<TrackId> = asked.given.iter().copied().collect();
-        let mut weights = Vec::new();
-        for artist in seeds.iter().filter_map(|seed| self.artist(seed.track)) {
+        let mut all = Vec::new();
+        for (seed, artist) in seeds.iter().filter_map(|seed| Some((seed.track, self.artist(seed.track)?))) {
             let common = asked.chart.iter().filter(|(_, n)| *n >= 2);
             let free = common.filter(|(track, _)| self.artist(*track).as_ref() == Some(&artist));
             let chosen: Vec<_> = free.filter(|(track, _)| !taken.contains(track)).take(5).copied().collect();
             for (track, n) in chosen {
                 taken.insert(track);
-                let holders = self.holders(track).into_iter().filter(|p| Some(*p) != but);
-                weights.extend(holders.take(100).map(|p| (p, stand_in(mean, n))));
+                all.push((track, stand_in(mean, n), seed));
             }
         }
-        weights
+        all
     }
 
     /// Step 4.
-    fn votes<'a>(
+    fn votes(
         &self,
         asked: &Asked<'_>,
-        seeds: &'a [Seed],
+        (seeds, stand_ins): (&[Seed], &[StandIn]),
         nearest: &[(PlaylistId, u64)],
         matches: &BTreeMap<PlaylistId, u64>,
-    ) -> Vec<Voter<'a>> {
+    ) -> Vec<Voter> {
         let Asked { sizes, constants, .. } = asked;
         let greatest = nearest.first().map_or(0, |(_, sampled)| *sampled);
         let vote = |(playlist, sampled): &(PlaylistId, u64)| {
@@ -169,7 +169,13 @@ impl Twin {
             self.see("a vote weighted for its sample", halved > 0);
             self.see("a title that counts in a vote", constants.row.b_t > 0.0 && t > 0);
             self.see("a title that matches in part", (1..MATCH).contains(&t));
-            (*playlist, constants.vote(sigma, greatest, halved, t), held)
+            let mut led: Vec<_> = held.iter().map(|seed| (seed.track, seed.weight)).collect();
+            if led.is_empty() {
+                let there = stand_ins.iter().filter(|(x, ..)| self.playlists[playlist].tracks.contains(x));
+                led = there.map(|(_, weight, seed)| (*seed, *weight)).collect();
+                self.see("a playlist that only a stand-in led to", true);
+            }
+            (*playlist, constants.vote(sigma, greatest, halved, t), led)
         };
         nearest.iter().map(vote).collect()
     }
@@ -178,7 +184,7 @@ impl Twin {
     fn scores(
         &self,
         asked: &Asked<'_>,
-        voters: &[Voter<'_>],
+        voters: &[Voter],
         titled: &[PlaylistId],
         matches: &BTreeMap<PlaylistId, u64>,
     ) -> Scores {
