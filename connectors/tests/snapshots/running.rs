@@ -129,10 +129,17 @@ impl Running {
 
     pub fn state(&self) -> State {
         let (mut state, snapshot) = (State::default(), self.snapshot(true));
+        let first = snapshot.totals().newest.first_of(Settings::default().trending.keep_days);
         let done: Result<(), Infallible> = snapshot.playlists(|id, playlist, tracks, days| {
             let playlist = playlist.expect("there");
             let title = playlist.title.as_deref().map(str::to_owned);
-            state.playlists.insert(id, (playlist.uri.to_string(), title, tracks.to_vec(), days.to_vec()));
+            // Older ones go when there is time.
+            let mut days: Vec<_> =
+                days.iter().map(|day| if *day < first { Day::default() } else { *day }).collect();
+            if days.iter().all(|day| *day == Day::default()) {
+                days.clear();
+            }
+            state.playlists.insert(id, (playlist.uri.to_string(), title, tracks.to_vec(), days));
             Ok(())
         });
         done.expect("infallible");

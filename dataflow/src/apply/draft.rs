@@ -117,12 +117,17 @@ impl Draft {
 
     /// Brings the number of entries up to date, and forgets days before `first`.
     pub fn seal(&mut self, first: Day) {
-        self.days.iter_mut().filter(|day| **day < first).for_each(|day| *day = Day::default());
+        forget_before(&mut self.days, first);
         let entries = self.tracks.len() as u32;
         if let Some(card) = &mut self.card {
             card.entries = entries;
         }
     }
+}
+
+/// Forgets which days before `first` these are.
+pub fn forget_before(days: &mut [Day], first: Day) {
+    days.iter_mut().filter(|day| **day < first).for_each(|day| *day = Day::default());
 }
 
 /// Hands every item that is in one of two ascending lists only to `each`: -1 if it left, 1 if it came.

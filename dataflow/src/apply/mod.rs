@@ -36,6 +36,7 @@ use crate::engine::Refused;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::snapshot::Share;
 use crate::views::Shared;
+use crate::views::ageing::Ageing;
 use crate::views::batch::{self, Batch};
 use crate::views::book::Book;
 use crate::views::trace::{Keys, Spine, Trace, View};
@@ -143,6 +144,7 @@ pub(crate) fn apply<'s>(
         let mut begun = Some((initial, share.by_playlist, share.totals));
         let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
         let mut lower = Antichain::from_elem(0);
+        let mut ageing = Ageing::default();
         move |frontiers| {
             // What there was before all epochs.
             if let Some((at, batch, totals)) = begun.take() {
@@ -204,6 +206,10 @@ pub(crate) fn apply<'s>(
                     let mut days = own_days.write();
                     step.dated.sort_by_key(|(epoch, ..)| *epoch);
                     step.dated.into_iter().for_each(|(epoch, id, dated)| days.set(epoch, id, dated));
+                    // Where nothing is edited days grow old as well.
+                    if let Some(epoch) = caps.keys().next_back() {
+                        forget_old(&mut days, *epoch, &mut ageing, newest.first_of(keep_days));
+                    }
                 }
                 match (batch, caps.values().next()) {
                     (Some(batch), Some([cap, ..])) => {
@@ -240,6 +246,21 @@ pub(crate) fn apply<'s>(
     });
     let by_playlist = Arranged { stream: batches, trace };
     Applied { by_playlist, titles, notes, counts, playlists, days, totals }
+}
+
+/// Forgets, from `epoch` on, days before `first` in a part of all playlists.
+fn forget_old(days: &mut Book<PlaylistId, Days>, epoch: u64, ageing: &mut Ageing, first: Day) {
+    let Some(part) = ageing.next(first) else { return };
+    let is_old = |day: &Day| *day != Day::default() && *day < ageing.first();
+    let old = |id: &PlaylistId| {
+        let days = days.newest(id).filter(|days| days.iter().any(is_old))?;
+        Some((*id, days.clone()))
+    };
+    for (id, mut kept) in days.keys(part).filter_map(old).collect::<Vec<_>>() {
+        draft::forget_before(&mut kept, ageing.first());
+        let is_any = kept.iter().any(|day| *day != Day::default());
+        days.set(epoch, id, is_any.then_some(kept));
+    }
 }
 
 /// What one epoch changed on this worker, apart from the arrangement.

@@ -3,6 +3,7 @@
 //! [`trace`] reads differential's arrangements (entries, by playlist and by track, titles, artists);
 //! [`book`] holds what has one value a key (names, titles, counts). Both hold several epochs at once.
 
+pub mod ageing;
 pub mod batch;
 pub mod beginning;
 pub mod book;

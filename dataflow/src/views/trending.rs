@@ -5,8 +5,8 @@
 
 use smallvec::SmallVec;
 
+use super::ageing::Ageing;
 use super::book::Book;
-use super::parts::PARTS;
 use crate::day::Day;
 use crate::ids::TrackId;
 
@@ -20,10 +20,7 @@ const SCORE_ONE: u32 = 1 << 20;
 #[derive(Default)]
 pub struct Trending {
     counts: Book<TrackId, Counts>,
-    /// The first day that is kept.
-    first: Day,
-    /// Parts before this one have been swept since that day came.
-    swept: usize,
+    ageing: Ageing,
 }
 
 /// How a track's additions have grown from one window to the next.
@@ -57,7 +54,7 @@ impl Growth {
 impl Trending {
     /// `diff` more present entries of `track` that were added on `day`, from `epoch` on.
     pub fn add(&mut self, epoch: u64, track: TrackId, day: Day, diff: i32) {
-        if day < self.first {
+        if day < self.ageing.first() {
             return;
         }
         let mut counts = self.counts.newest(&track).cloned().unwrap_or_default();
@@ -70,29 +67,20 @@ impl Trending {
 
     /// Days before `first` need not be kept any more. Drops some of them, from `epoch` on.
     pub fn keep_from(&mut self, epoch: u64, first: Day) {
-        if first > self.first {
-            (self.first, self.swept) = (first, 0);
-        }
-        if self.swept < PARTS {
-            let counts = |track: &TrackId| Some((*track, self.counts.newest(track)?.clone()));
-            let old: Vec<_> = self
-                .counts
-                .keys(self.swept)
-                .filter_map(counts)
-                .filter(|(_, counts)| counts.iter().any(|(day, _)| *day < self.first))
-                .collect();
-            old.into_iter().for_each(|(track, counts)| self.set(epoch, track, counts));
-            self.swept += 1;
-        }
+        let Some(part) = self.ageing.next(first) else { return };
+        let counts = |track: &TrackId| Some((*track, self.counts.newest(track)?.clone()));
+        let is_old = |(_, counts): &(_, Counts)| counts.iter().any(|(day, _)| *day < self.ageing.first());
+        let old: Vec<_> = self.counts.keys(part).filter_map(counts).filter(is_old).collect();
+        old.into_iter().for_each(|(track, counts)| self.set(epoch, track, counts));
     }
 
     fn set(&mut self, epoch: u64, track: TrackId, mut counts: Counts) {
-        let first = self.first;
+        let first = self.ageing.first();
         counts.retain(|(day, count)| *day >= first && *count > 0);
         self.counts.set(epoch, track, (!counts.is_empty()).then_some(counts));
     }
 
-    /// The tracks of one of the [`PARTS`] that have grown, as-of `epoch`, in the `days` days up to `newest` over
+    /// The tracks of one of the [`PARTS`](super::parts::PARTS) that have grown, as-of `epoch`, in the `days` days up to `newest` over
     /// as many before.
     pub fn grown(
         &self,
@@ -145,6 +133,7 @@ impl Trending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::parts::PARTS;
 
     #[test]
     fn growth_is_in_standard_errors() {

@@ -21,10 +21,8 @@ fn size(redis: &Redis, prefix: &str) -> [usize; 2] {
 fn there_is_never_more_in_redis_than_is_allowed() {
     let redis = Redis::start();
     type Own<'a> = &'a [(&'a str, &'a str)];
-    let bounds: [(&str, Own<'_>, usize); 2] = [
-        ("keys", &[("REDIS__MAX_KEYS", "12")], 12),
-        ("waiting", &[("REDIS__WAITING", "4")], usize::MAX),
-    ];
+    let bounds: [(&str, Own<'_>, usize); 2] =
+        [("keys", &[("REDIS__MAX_KEYS", "12")], 12), ("waiting", &[("REDIS__WAITING", "4")], usize::MAX)];
     for (what, own, keys) in bounds {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::of(&redis.url, &[&[("REDIS__PREFIX", what)], own].concat());
