@@ -237,6 +237,10 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use tokio::sync::mpsc;
+
+    use super::reader::{End, Reader};
     use super::*;
 
     #[test]
@@ -255,5 +259,29 @@ mod tests {
         assert_eq!(feed.shared.position("0-7"), Err(Refused::Gone("0-7".to_owned())));
         feed.close();
         assert_eq!(feed.read(Filter::default(), None, true).err(), Some(Refused::Stopping));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_for_its_client_holds_no_step_of_the_graph() {
+        let feed = Feed::new(Config::default().changes);
+        let marks = Marks { graph: Some(9), charts: 9 };
+        let settled = Arc::new(Settled { position: 0, marks, graph: None, charts: Arc::default() });
+        feed.shared.state(|state| {
+            state.settled = Some(Arc::clone(&settled));
+            state.readers = 1;
+        });
+        let reader = Reader::new(Arc::clone(&feed.shared), Filter::default(), Some(0), None);
+        let (to, mut from) = mpsc::channel(1);
+        to.try_send(Bytes::new()).expect("room for one");
+        let reading = tokio::spawn(async move { reader.run(&to).await });
+        // On one thread: it goes on until it waits.
+        tokio::task::yield_now().await;
+        // Of what is settled there are ours and the feed's.
+        assert_eq!(Arc::strong_count(&settled), 2);
+        assert!(from.recv().await.is_some_and(|text| text.is_empty()));
+        let told = from.recv().await.expect("progress");
+        assert!(told.starts_with(b"id: ") && told.windows(8).any(|some| some == b"progress"), "{told:?}");
+        feed.close();
+        assert_eq!(reading.await.expect("no panic"), End::Stopping);
     }
 }

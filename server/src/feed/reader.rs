@@ -62,7 +62,7 @@ enum Next {
 
 /// Why a reader is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// It did not keep up.
     Behind,
     /// The server is stopping.
@@ -118,7 +118,7 @@ impl Reader {
         from
     }
 
-    async fn run(mut self, to: &mpsc::Sender<Bytes>) -> End {
+    pub(super) async fn run(mut self, to: &mpsc::Sender<Bytes>) -> End {
         let mut news = self.shared.news.subscribe();
         match self.read(to, &mut news).await {
             Ok(never) => match never {},
