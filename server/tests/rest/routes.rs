@@ -87,6 +87,10 @@ fn what_every_route_answers() {
     let share: f64 = because.iter().map(|reason| reason["share"].as_f64().unwrap()).sum();
     assert!(share > 0.5 && share < 1.000_001, "{why}");
     assert!(found.body["recommendations"][0]["because"].is_null());
+    let by_artist = json!({"seeds": ["s:track:2"], "exclude": ["s:track:1"], "explain": true});
+    let by_artist = server.post("/v1/recommendations", "application/json", by_artist.to_string()).body;
+    let because = &by_artist["recommendations"][1]["because"];
+    assert_eq!(because, &json!([{"seed": "s:track:2", "shared": 0, "of": 2, "share": 1.0}]), "{by_artist}");
     let why = server.get("/v1/playlists/p:b/recommendations?limit=1&explain=true").body;
     assert_eq!(why["recommendations"][0]["because"][0]["of"], 1, "{why}");
 

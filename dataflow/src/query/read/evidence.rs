@@ -26,16 +26,15 @@ pub struct Why {
 /// What some playlists hold, by numbers of tracks and seeds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
-    /// How many of them each seed led to.
+    /// How many of them hold each seed.
     pub of: Vec<u32>,
-    /// Track, seed, how many of them hold the one and the other led to, and which part of their votes for the track is
-    /// the seed's.
+    /// Track, seed, how many of them hold both, and which part of their votes for the track is the seed's.
     pub pairs: Vec<(u32, u32, u32, u64)>,
 }
 
 impl Why {
-    /// Goes through the playlists that voted, once more. The seeds that a playlist holds led to it, by their weights;
-    /// if it holds none, those for which a track stood in that it holds.
+    /// Goes through the playlists that voted, once more. The vote of each is its seeds', by their weights; if it holds
+    /// none, it is that of the seeds for which tracks stood in that it holds.
     pub fn run(&self, views: &Views, epoch: u64) -> Evidence {
         let Why { ballot, stand_ins, nearest, tracks } = self;
         let finds = views.by_playlist.find(&whole(nearest.iter().map(|(playlist, _)| *playlist)));
@@ -49,18 +48,19 @@ impl Why {
         for (i, vote) in votes.into_iter().enumerate() {
             let mut led: BTreeMap<usize, u64> =
                 held.numbers(i).map(|seed| (seed, ballot.seeds[seed].1)).collect();
-            if led.is_empty() {
+            let own = u32::from(!led.is_empty());
+            if own == 0 {
                 for StandIn { weight, seed, .. } in standing.numbers(i).map(|number| stand_ins[number]) {
                     number(seed).into_iter().for_each(|seed| *led.entry(seed).or_default() += weight);
                 }
             }
             let weights = led.values().sum();
             for (seed, weight) in led {
-                of[seed] += 1;
+                of[seed] += own;
                 let part = part(vote, weight, weights);
                 for track in shown.numbers(i) {
                     let pair = pairs.entry((track as u32, seed as u32)).or_default();
-                    *pair = (pair.0 + 1, pair.1 + part);
+                    *pair = (pair.0 + own, pair.1 + part);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use segue_dataflow::ids::TrackId;
+use segue_dataflow::ids::{PlaylistId, TrackId};
 use segue_dataflow::query::{Because, Recommended, Source};
 
 use super::super::Twin;
@@ -91,10 +91,12 @@ impl Twin {
     fn because(&self, track: TrackId, votes: u64, seeds: &[Seed], voters: &[Voter]) -> Vec<Because> {
         let mut all = Vec::new();
         for seed in seeds {
-            let of: Vec<&Voter> =
-                voters.iter().filter(|(.., led)| led.iter().any(|(s, _)| *s == seed.track)).collect();
-            let shared = of.iter().filter(|(p, ..)| self.playlists[p].tracks.contains(&track));
-            let parts: Vec<u64> = shared
+            let holds = |p: &PlaylistId, track: TrackId| self.playlists[p].tracks.contains(&track);
+            let of = voters.iter().filter(|(p, ..)| holds(p, seed.track)).count() as u32;
+            let led = |led: &[(TrackId, u64)]| led.iter().any(|(s, _)| *s == seed.track);
+            let for_it = voters.iter().filter(|(p, _, seeds)| led(seeds) && holds(p, track));
+            let shared = for_it.clone().filter(|(p, ..)| holds(p, seed.track)).count() as u32;
+            let parts: Vec<u64> = for_it
                 .map(|(_, vote, led)| {
                     let weights: u64 = led.iter().map(|(_, weight)| weight).sum();
                     let own: u64 =
@@ -104,7 +106,7 @@ impl Twin {
                 .collect();
             if !parts.is_empty() {
                 let part: u64 = parts.iter().sum();
-                all.push((Reverse(part), seed.track, parts.len() as u32, of.len() as u32));
+                all.push((Reverse(part), seed.track, shared, of));
             }
         }
         all.sort_unstable();
