@@ -80,8 +80,8 @@ impl Trending {
         self.counts.set(epoch, track, (!counts.is_empty()).then_some(counts));
     }
 
-    /// The tracks of one of the [`PARTS`](super::parts::PARTS) that have grown, as-of `epoch`, in the `days` days up to `newest` over
-    /// as many before.
+    /// The tracks of one of the [`PARTS`](super::parts::PARTS) that have grown, as-of `epoch`, in the `days` days up to
+    /// `newest` over as many before.
     pub fn grown(
         &self,
         part: usize,

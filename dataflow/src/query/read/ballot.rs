@@ -104,7 +104,11 @@ pub fn held<'a>(
     tracks: impl ExactSizeIterator<Item = &'a TrackId>,
     epoch: u64,
 ) -> Masks {
-    let (mut held, known) = (Masks::empty(number, tracks.len()), Known::new(tracks));
+    let mut held = Masks::empty(number, tracks.len());
+    if tracks.len() == 0 {
+        return held;
+    }
+    let known = Known::new(tracks);
     playlists.updates(epoch, |i, track, diff| {
         known.number(track).into_iter().for_each(|number| held.flip(i, number, diff));
     });

@@ -21,16 +21,20 @@ fn size(redis: &Redis, prefix: &str) -> [usize; 2] {
 fn there_is_never_more_in_redis_than_is_allowed() {
     let redis = Redis::start();
     type Own<'a> = &'a [(&'a str, &'a str)];
-    let bounds: [(&str, Own<'_>, usize); 2] =
-        [("keys", &[("REDIS__MAX_KEYS", "12")], 12), ("waiting", &[("REDIS__WAITING", "4")], usize::MAX)];
-    for (what, own, keys) in bounds {
+    let bounds: [(&str, Own<'_>, usize, usize); 3] = [
+        ("keys", &[("REDIS__MAX_KEYS", "12")], 12, usize::MAX),
+        // There is room for all: below, there is not.
+        ("bytes", &[("REDIS__MAX_BYTES", "65536")], usize::MAX, 65_536),
+        ("waiting", &[("REDIS__WAITING", "4")], usize::MAX, usize::MAX),
+    ];
+    for (what, own, keys, bytes) in bounds {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::of(&redis.url, &[&[("REDIS__PREFIX", what)], own].concat());
         let server = Server::start_with(folder.path(), &place.variables());
         let mut history = History::new(3);
         let inside = || {
             let size = size(&redis, what);
-            assert!(size[0] <= keys, "{what}: {size:?}");
+            assert!(size[0] <= keys && size[1] <= bytes, "{what}: {size:?}");
         };
         for number in 0..40 {
             history.flow(&server, 1);
