@@ -19,6 +19,7 @@ pub mod digest;
 pub mod edit;
 pub mod engine;
 pub mod event;
+mod fetch;
 pub mod ids;
 pub mod neighbours;
 pub mod priority;

@@ -93,6 +93,11 @@ impl Row {
         (0..self.keep().min(self.listed())).map(|i| (self.tracks[i], u32::from(self.counts[i])))
     }
 
+    /// All that is listed, best first.
+    pub fn listed_tracks(&self) -> &[TrackId] {
+        &self.tracks[..self.listed()]
+    }
+
     /// How many playlists were counted.
     pub fn sampled(&self) -> u32 {
         self.sampled
@@ -134,7 +139,7 @@ impl Row {
     fn find(&self, track: TrackId) -> Option<usize> {
         // Without a way out of a block its comparisons are made many at a time.
         const BLOCK: usize = 16;
-        let listed = &self.tracks[..self.listed()];
+        let listed = self.listed_tracks();
         let has = |block: &[TrackId]| block.iter().fold(false, |has, there| has | (*there == track));
         let block = listed.chunks(BLOCK).position(has)? * BLOCK;
         listed[block..].iter().position(|there| *there == track).map(|i| block + i)

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
@@ -22,6 +23,7 @@ use super::stats::{self, Operator};
 use super::step::Changed;
 use super::{Graph, SLICE};
 use crate::apply::Count;
+use crate::fetch::{AT_ONCE, fetch};
 use crate::ids::TrackId;
 use crate::query::{Hub, Local};
 use crate::sample;
@@ -57,6 +59,8 @@ struct Told {
 struct Step {
     cap: Capability<u64>,
     rows: hash_map::IntoIter<TrackId, Told>,
+    /// Those that are next, and near.
+    fetched: smallvec::IntoIter<[(TrackId, Told); AT_ONCE]>,
     asks: VecDeque<Wanted>,
 }
 
@@ -118,7 +122,7 @@ pub fn rows<'s>(
                 session.give_iterator(place.counters().map(|to| Ok(Ask { to, home: place.worker, wanted })));
             }
             drop(session);
-            if at_work.rows.len() == 0 && at_work.asks.is_empty() {
+            if at_work.is_done() {
                 step = None;
             } else if graph.open.weight() < OPEN_MAX {
                 activator.activate();
@@ -176,7 +180,12 @@ impl Step {
         }
         drop(rows);
         stats::add(&graph.stats.dirty, notes.dirty);
-        Step { cap, rows: notes.rows.into_iter(), asks: VecDeque::new() }
+        Step {
+            cap,
+            rows: notes.rows.into_iter(),
+            fetched: SmallVec::new().into_iter(),
+            asks: VecDeque::new(),
+        }
     }
 
     /// Takes notes for as long as a slice of time lasts; gives the rows that have changed.
@@ -184,15 +193,35 @@ impl Step {
         let (mut changed, epoch) = (Vec::new(), *self.cap.time());
         while self.asks.len() < OPEN_MAX
             && begun.elapsed() < SLICE
-            && let Some((track, told)) = self.rows.next()
+            && let Some((track, told)) = self.next(graph)
         {
             changed.extend(graph.take(epoch, track, told, views, |wanted| self.asks.push_back(wanted)));
         }
         changed
     }
+
+    fn next(&mut self, graph: &Graph) -> Option<(TrackId, Told)> {
+        if self.fetched.len() == 0 {
+            let next: SmallVec<[_; AT_ONCE]> = self.rows.by_ref().take(AT_ONCE).collect();
+            graph.fetch(next.iter().map(|(track, _)| track));
+            self.fetched = next.into_iter();
+        }
+        self.fetched.next()
+    }
+
+    fn is_done(&self) -> bool {
+        self.rows.len() == 0 && self.fetched.len() == 0 && self.asks.is_empty()
+    }
 }
 
 impl Graph {
+    /// Gets these rows from memory.
+    fn fetch<'a>(&self, tracks: impl Iterator<Item = &'a TrackId>) {
+        let rows = self.rows.read();
+        let there: SmallVec<[_; AT_ONCE]> = tracks.filter_map(|track| rows.newest(track)).collect();
+        fetch(there.iter().map(|row| row.listed_tracks()));
+    }
+
     /// Takes a row's notes; asks for what it needs then. Gives the row if it has changed.
     fn take(
         &mut self,

@@ -14,6 +14,7 @@ use timely::progress::Antichain;
 use timely::progress::frontier::AntichainRef;
 
 use super::batch::Batch;
+use crate::fetch::{AT_ONCE, fetch};
 
 /// A collection of (K, V) pairs, kept by differential as a few sorted batches.
 pub type Spine<K, V> = spine_fueled::Spine<Batch<K, V>>;
@@ -222,15 +223,18 @@ impl<K: Id, V: Id> Finds<'_, K, V> {
     /// All their updates, in no useful order: (index of the key, value, diff). Right for sums, and only for them: a
     /// removal in a small batch cancels the insertion in a large one without any merge.
     pub fn updates(&self, as_of: u64, mut each: impl FnMut(usize, V, i32)) {
-        for (part, i, lo, hi) in &self.0 {
-            let values = (*lo..*hi).zip(&part.batch.storage.vals.vals[*lo..*hi]);
-            if part.is_plain(as_of) {
-                values.for_each(|(_, value)| each(*i, *value, 1));
-            } else {
-                for (j, value) in values {
-                    match part.diff(j, as_of) {
-                        0 => {}
-                        diff => each(*i, *value, diff),
+        for some in self.0.chunks(AT_ONCE) {
+            fetch(some.iter().map(|(part, _, lo, hi)| &part.batch.storage.vals.vals[*lo..*hi]));
+            for (part, i, lo, hi) in some {
+                let values = (*lo..*hi).zip(&part.batch.storage.vals.vals[*lo..*hi]);
+                if part.is_plain(as_of) {
+                    values.for_each(|(_, value)| each(*i, *value, 1));
+                } else {
+                    for (j, value) in values {
+                        match part.diff(j, as_of) {
+                            0 => {}
+                            diff => each(*i, *value, diff),
+                        }
                     }
                 }
             }

@@ -189,19 +189,24 @@ type Giving<'a> = (&'a Finds<'a, PlaylistId, TrackId>, &'a [u64]);
 fn tracks_of((nearest, votes): Giving<'_>, (titled, matches): Giving<'_>, epoch: u64) -> Vec<Got> {
     Tally::with(TRACKS_EACH * (votes.len() + matches.len()), |sums| {
         nearest.updates(epoch, |i, track, diff| sums.add(track.0, votes[i] as i64 * i64::from(diff)));
-        let mut shared = vec![0; sums.all().len()];
-        titled.updates(epoch, |i, track, diff| {
-            let place = sums.place(track.0);
-            if place == shared.len() {
-                shared.push(0);
-            }
-            shared[place] += matches[i] as i64 * i64::from(diff);
-        });
-        let got = |((track, votes), matches): (&(u64, i64), i64)| Got {
+        // No list of zeros for the matches: for one as long as this the allocator asks the system, which gives it page by
+        // page while other threads are interrupted.
+        let voted = |(track, votes): &(u64, i64)| Got {
             track: TrackId(*track),
             votes: votes.unsigned_abs(),
-            matches: matches.unsigned_abs(),
+            matches: 0,
         };
-        sums.all().iter().zip(shared).map(got).filter(|got| got.votes > 0 || got.matches > 0).collect()
+        let mut got: Vec<Got> = sums.all().iter().map(voted).collect();
+        titled.updates(epoch, |i, track, diff| {
+            let place = sums.place(track.0);
+            if place == got.len() {
+                got.push(Got { track, votes: 0, matches: 0 });
+            }
+            let sum = &mut got[place].matches;
+            // A removal may come before the insertion that it cancels.
+            *sum = sum.wrapping_add_signed(matches[i] as i64 * i64::from(diff));
+        });
+        got.retain(|got| got.votes > 0 || got.matches > 0);
+        got
     })
 }
