@@ -60,5 +60,5 @@ pub fn measure(corpus: &Corpus, scratch: &Path, table: &mut Table) -> anyhow::Re
     table.ratio(what, ours, alone, 2.0, |s| format!("{s:.1} s"));
     server.graph()?;
     settled();
-    visible(corpus, &server, "event sent → visible, through Kafka", 0.1, table)
+    visible((corpus, 0), &server, "event sent → visible, through Kafka", 0.1, table)
 }
