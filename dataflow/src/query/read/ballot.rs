@@ -189,8 +189,8 @@ type Giving<'a> = (&'a Finds<'a, PlaylistId, TrackId>, &'a [u64]);
 fn tracks_of((nearest, votes): Giving<'_>, (titled, matches): Giving<'_>, epoch: u64) -> Vec<Got> {
     Tally::with(TRACKS_EACH * (votes.len() + matches.len()), |sums| {
         nearest.updates(epoch, |i, track, diff| sums.add(track.0, votes[i] as i64 * i64::from(diff)));
-        // No list of zeros for the matches: for one as long as this the allocator asks the system, which gives it page by
-        // page while other threads are interrupted.
+        // No list of zeros for the matches: one as long as this the allocator gets from the system, page by page, and
+        // other threads are interrupted meanwhile.
         let voted = |(track, votes): &(u64, i64)| Got {
             track: TrackId(*track),
             votes: votes.unsigned_abs(),

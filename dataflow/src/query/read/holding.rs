@@ -98,19 +98,15 @@ impl Holding {
         let places: Vec<usize> = (0..found.len()).collect();
         for some in places.chunks(LOCKED) {
             let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
-            let is_held = |place: &usize| {
-                Some(found[*place]) != self.but && masks.set(*place).iter().any(|word| *word != 0)
-            };
-            let card = |place: usize| {
-                let playlist = found[place];
-                let card = books[(playlist.0 % books.len() as u64) as usize].get(&playlist, epoch)?;
-                Some((place, card))
-            };
-            // All are looked up before one is read, so that they are waited for at the same time.
-            let cards: Vec<_> = some.iter().copied().filter(is_held).filter_map(card).collect();
-            for (place, card) in cards {
-                held.playlists.push((found[place], card.entries));
-                held.masks.all.extend_from_slice(masks.set(place));
+            for (place, playlist) in some.iter().map(|place| (*place, found[*place])) {
+                let mask = masks.set(place);
+                if Some(playlist) == self.but || mask.iter().all(|word| *word == 0) {
+                    continue;
+                }
+                if let Some(known) = books[(playlist.0 % books.len() as u64) as usize].get(&playlist, epoch) {
+                    held.playlists.push((playlist, known.entries));
+                    held.masks.all.extend_from_slice(mask);
+                }
             }
         }
         held
