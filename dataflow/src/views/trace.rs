@@ -223,19 +223,18 @@ impl<K: Id, V: Id> Finds<'_, K, V> {
     /// All their updates, in no useful order: (index of the key, value, diff). Right for sums, and only for them: a
     /// removal in a small batch cancels the insertion in a large one without any merge.
     pub fn updates(&self, as_of: u64, mut each: impl FnMut(usize, V, i32)) {
-        let fetched = self.0.chunks(AT_ONCE).flat_map(|some| {
+        for some in self.0.chunks(AT_ONCE) {
             fetch(some.iter().map(|(part, _, lo, hi)| &part.batch.storage.vals.vals[*lo..*hi]));
-            some
-        });
-        for (part, i, lo, hi) in fetched {
-            let values = (*lo..*hi).zip(&part.batch.storage.vals.vals[*lo..*hi]);
-            if part.is_plain(as_of) {
-                values.for_each(|(_, value)| each(*i, *value, 1));
-            } else {
-                for (j, value) in values {
-                    match part.diff(j, as_of) {
-                        0 => {}
-                        diff => each(*i, *value, diff),
+            for (part, i, lo, hi) in some {
+                let values = (*lo..*hi).zip(&part.batch.storage.vals.vals[*lo..*hi]);
+                if part.is_plain(as_of) {
+                    values.for_each(|(_, value)| each(*i, *value, 1));
+                } else {
+                    for (j, value) in values {
+                        match part.diff(j, as_of) {
+                            0 => {}
+                            diff => each(*i, *value, diff),
+                        }
                     }
                 }
             }
