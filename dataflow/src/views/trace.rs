@@ -24,7 +24,7 @@ pub trait Id: ExchangeData + Copy + Ord + std::hash::Hash + Into<u64> {}
 impl<T: ExchangeData + Copy + Ord + std::hash::Hash + Into<u64>> Id for T {}
 
 /// Which keys a batch may have: those that are `worker` modulo `workers`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
     worker: u64,
     workers: u64,
@@ -197,19 +197,23 @@ impl<K: Id, V: Id> View<K, V> {
         }
     }
 
-    /// Finds ascending (key, last value wanted), in one forward pass over each batch.
-    pub fn find(&self, keys: &(impl Iterator<Item = (K, V)> + Clone)) -> Finds<'_, K, V> {
-        let mut finds = Vec::with_capacity(keys.size_hint().0);
-        for part in &*self.parts {
-            let (vals, mut at) = (&part.batch.storage.vals.vals, 0);
-            for (i, (key, last)) in keys.clone().enumerate() {
-                let (lo, mut hi) = part.values(&mut at, &key);
-                if lo < hi && vals[hi - 1] > last {
-                    hi = lo + vals[lo..hi].partition_point(|value| *value <= last);
-                }
-                if lo < hi {
-                    finds.push((part, i, lo, hi));
-                }
+    /// Finds ascending keys, each with its values up to the `last` one of the key in this place.
+    pub fn find(&self, keys: &[K], last: impl Fn(usize) -> V) -> Finds<'_, K, V> {
+        let mut finds = Vec::with_capacity(keys.len());
+        for parts in self.parts.chunk_by(|one, other| one.keys == other.keys) {
+            let own = keys.iter().enumerate().filter(|(_, key)| parts[0].keys.has(**key));
+            let (places, own): (Vec<usize>, Vec<K>) = own.map(|(place, key)| (place, *key)).unzip();
+            for part in parts {
+                let storage = &part.batch.storage;
+                shared(&own, &storage.keys, |i, at| {
+                    let ((lo, mut hi), last) = (storage.vals.bounds(at), last(places[i]));
+                    if storage.vals.vals[hi - 1] > last {
+                        hi = lo + storage.vals.vals[lo..hi].partition_point(|value| *value <= last);
+                    }
+                    if lo < hi {
+                        finds.push((part, places[i], lo, hi));
+                    }
+                });
             }
         }
         Finds(finds)

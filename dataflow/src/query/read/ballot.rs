@@ -159,10 +159,11 @@ impl Ballot {
 impl Votes {
     /// Counts them. All sums are linear in entries, so removals are simply subtracted.
     pub fn run(&self, views: &Views, epoch: u64) -> Voted {
-        let nearest = views.by_playlist.find(&whole(self.nearest.iter().map(|(playlist, _)| *playlist)));
+        let playlists: Vec<PlaylistId> = self.nearest.iter().map(|(playlist, _)| *playlist).collect();
+        let nearest = views.by_playlist.find(&playlists, whole);
         let held = self.ballot.recount.then(|| self.ballot.held(&nearest, self.nearest.len(), epoch));
         let votes = self.ballot.votes(views, &self.nearest, held.as_ref(), epoch);
-        let titled = views.by_playlist.find(&whole(self.titled.iter().copied()));
+        let titled = views.by_playlist.find(&self.titled, whole);
         let matches = matches(views, &self.ballot.title, &self.titled, epoch);
         Voted {
             tracks: tracks_of((&nearest, &votes), (&titled, &matches), epoch),
@@ -172,11 +173,9 @@ impl Votes {
     }
 }
 
-/// All of some playlists, as a view wants to be asked.
-pub fn whole(
-    playlists: impl Iterator<Item = PlaylistId> + Clone,
-) -> impl Iterator<Item = (PlaylistId, TrackId)> + Clone {
-    playlists.map(|playlist| (playlist, TrackId(u64::MAX)))
+/// The last track that is wanted of a playlist: all are.
+pub fn whole(_place: usize) -> TrackId {
+    TrackId(u64::MAX)
 }
 
 /// Tracks of a playlist, about: room for all of them costs less than to grow.

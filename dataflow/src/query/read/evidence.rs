@@ -37,7 +37,8 @@ impl Why {
     /// none, it is that of the seeds for which tracks stood in that it holds.
     pub fn run(&self, views: &Views, epoch: u64) -> Evidence {
         let Why { ballot, stand_ins, nearest, tracks } = self;
-        let finds = views.by_playlist.find(&whole(nearest.iter().map(|(playlist, _)| *playlist)));
+        let playlists: Vec<PlaylistId> = nearest.iter().map(|(playlist, _)| *playlist).collect();
+        let finds = views.by_playlist.find(&playlists, whole);
         let held = ballot.held(&finds, nearest.len(), epoch);
         let votes = ballot.votes(views, nearest, Some(&held).filter(|_| ballot.recount), epoch);
         let shown = holds(&finds, nearest.len(), tracks.iter(), epoch);

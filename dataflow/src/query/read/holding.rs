@@ -36,16 +36,22 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// For numbers below `numbers`.
-    pub fn new(numbers: usize) -> Self {
-        Masks { words: numbers.div_ceil(64).max(1), all: Vec::new() }
+    /// None yet, with room for so many, for numbers below `numbers`.
+    pub fn new(room: usize, numbers: usize) -> Self {
+        let words = numbers.div_ceil(64).max(1);
+        Masks { words, all: Vec::with_capacity(room * words) }
     }
 
     /// So many empty sets.
     pub fn empty(sets: usize, numbers: usize) -> Self {
-        let mut masks = Masks::new(numbers);
+        let mut masks = Masks::new(sets, numbers);
         masks.all.resize(sets * masks.words, 0);
         masks
+    }
+
+    /// Whether there are more than so many.
+    fn has(&self, set: usize) -> bool {
+        set * self.words < self.all.len()
     }
 
     /// One more set, empty.
@@ -76,29 +82,33 @@ impl Masks {
 impl Holding {
     /// Reads the samples, each a prefix of a posting list.
     pub fn run(&self, views: &Views, epoch: u64) -> Held {
-        let keys: Vec<(TrackId, PlaylistId)> = {
+        let last: Vec<PlaylistId> = {
             let popularity = views.popularity.read();
             let last = |seed| sample::last(sample::level(popularity.of(seed, epoch), self.sample));
-            self.seeds.iter().map(|seed| (*seed, PlaylistId(last(*seed)))).collect()
+            self.seeds.iter().map(|seed| PlaylistId(last(*seed))).collect()
         };
-        let (mut found, mut masks) = (Vec::new(), Masks::new(self.seeds.len()));
-        Tally::with(SOME_IDS, |places| {
-            views.by_track.find(&keys.iter().copied()).updates(epoch, |seed, playlist, diff| {
-                let place = places.slot(playlist.0);
-                if *place == 0 {
-                    found.push(playlist);
+        let finds = views.by_track.find(&self.seeds, |i| last[i]);
+        Tally::with(SOME_IDS, |found| {
+            let mut masks = Masks::new(SOME_IDS, self.seeds.len());
+            finds.updates(epoch, |seed, playlist, diff| {
+                let place = found.place(playlist.0);
+                if !masks.has(place) {
                     masks.push();
-                    *place = found.len() as i64;
                 }
-                masks.flip(*place as usize - 1, seed, diff);
+                masks.flip(place, seed, diff);
             });
-        });
+            self.existing(found, &masks, views, epoch)
+        })
+    }
+
+    /// Those of the found playlists that exist and hold any seed.
+    fn existing(&self, found: &Tally, masks: &Masks, views: &Views, epoch: u64) -> Held {
+        let room = found.all().len();
         let mut held =
-            Held { playlists: Vec::with_capacity(found.len()), masks: Masks::new(self.seeds.len()) };
-        let places: Vec<usize> = (0..found.len()).collect();
-        for some in places.chunks(LOCKED) {
+            Held { playlists: Vec::with_capacity(room), masks: Masks::new(room, self.seeds.len()) };
+        for (some, from) in found.all().chunks(LOCKED).zip((0..).step_by(LOCKED)) {
             let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
-            for (place, playlist) in some.iter().map(|place| (*place, found[*place])) {
+            for (place, playlist) in (from..).zip(some.iter().map(|(id, _)| PlaylistId(*id))) {
                 let mask = masks.set(place);
                 if Some(playlist) == self.but || mask.iter().all(|word| *word == 0) {
                     continue;
@@ -119,7 +129,7 @@ mod tests {
 
     #[test]
     fn sets_of_numbers() {
-        let mut masks = Masks::new(130);
+        let mut masks = Masks::new(3, 130);
         (0..3).for_each(|_| masks.push());
         for (set, number, diff) in
             [(0, 129, 1), (0, 0, 1), (2, 64, 1), (2, 63, -1), (2, 63, 1), (2, 64, -1), (2, 64, 1)]

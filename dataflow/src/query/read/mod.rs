@@ -214,14 +214,12 @@ fn both(views: &Views, track: TrackId, with: TrackId, sample: u32, epoch: u64) -
         wanted = vec![(track, TRACK + WITH)];
     }
     wanted.sort_unstable();
-    let (keys, last) = (
-        wanted.iter().map(|(track, _)| (*track, PlaylistId(u64::MAX))),
-        last_sampled(views, track, sample, epoch),
-    );
+    let tracks: Vec<TrackId> = wanted.iter().map(|(track, _)| *track).collect();
+    let last = last_sampled(views, track, sample, epoch);
     Tally::with(SOME_IDS, |held| {
         views
             .by_track
-            .find(&keys)
+            .find(&tracks, |_| PlaylistId(u64::MAX))
             .updates(epoch, |i, playlist, diff| held.add(playlist.0, wanted[i].1 * i64::from(diff)));
         let mut all = Both::default();
         for (playlist, held) in held.iter() {
@@ -260,7 +258,7 @@ pub(crate) fn counted(views: &Views, track: TrackId, last: PlaylistId, least: u6
         sampled.extend(is_sampled.then_some(playlist));
         is_sampled
     });
-    let finds = views.by_playlist.find(&whole(sampled.iter().copied()));
+    let finds = views.by_playlist.find(&sampled, whole);
     let mut visited = 0;
     let shared = Tally::with(TRACKS_EACH * sampled.len(), |sums| {
         finds.updates(epoch, |_, other, diff| {

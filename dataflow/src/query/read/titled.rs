@@ -26,13 +26,13 @@ impl Titled {
     pub fn run(&self, views: &Views, epoch: u64) -> Vec<(PlaylistId, u64)> {
         let mut wanted = wanted(views, &self.keys, epoch).keys;
         wanted.sort_unstable();
-        let keys: Vec<(TitleId, PlaylistId)> = {
+        let (keys, last): (Vec<TitleId>, Vec<PlaylistId>) = {
             let titles = &views.popularity.read().titles;
             let last = |key| sample::last(sample::level(titles.of(key, epoch), self.sample));
-            wanted.iter().map(|(key, _)| (*key, PlaylistId(last(*key)))).collect()
+            wanted.iter().map(|(key, _)| (*key, PlaylistId(last(*key)))).unzip()
         };
         let found = Tally::with(SOME_IDS, |sums| {
-            views.by_title.find(&keys.iter().copied()).updates(epoch, |i, playlist, diff| {
+            views.by_title.find(&keys, |i| last[i]).updates(epoch, |i, playlist, diff| {
                 sums.add(playlist.0, wanted[i].1 as i64 * i64::from(diff));
             });
             let found = sums.iter().map(|(id, sum)| (PlaylistId(id), sum.min(MATCH_ONE)));
