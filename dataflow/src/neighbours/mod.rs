@@ -11,6 +11,7 @@
 
 mod count;
 mod delta;
+mod listing;
 mod pace;
 mod pending;
 mod row;

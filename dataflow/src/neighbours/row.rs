@@ -6,12 +6,11 @@
 //! removals pull the last one shown behind the bound must the row be counted anew.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::listing::{Listing, Rank};
 use crate::ids::TrackId;
-
-/// Order of a row: most shared playlists first, then by id. What is less is better.
-pub type Rank = (Reverse<u32>, TrackId);
 
 /// Any track that shares two playlists is better.
 const NOBODY: Rank = (Reverse(1), TrackId(0));
@@ -25,20 +24,22 @@ const QUESTIONS_MAX: usize = 24;
 /// One row.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The listed ones; after room for twice the shown, those with a gain. Never grown: rows are many.
-    tracks: Box<[TrackId]>,
-    /// What each shares, or has gained. A sample has less than 2^16 playlists.
-    counts: Box<[u16]>,
+    /// The listed ones, with what each shares; after room for twice the shown, those with a gain, and that.
+    all: Listing,
     listed: u16,
     gains: u16,
     level: u8,
     sampled: u32,
     bound: Rank,
+    /// The last one shown; anybody is better if there is room.
+    last_shown: Rank,
 }
 
 /// A row that is being changed.
 pub struct Draft<'a> {
     row: &'a mut Arc<Row>,
+    /// Whether it may need anything.
+    is_touched: bool,
     /// As it was, once what it shows has changed.
     pub old: Option<Arc<Row>>,
 }
@@ -52,10 +53,6 @@ pub enum Need {
     Recount,
 }
 
-fn short(count: u32) -> u16 {
-    u16::try_from(count).unwrap_or(u16::MAX)
-}
-
 impl Row {
     /// Of a sample of this level with so many playlists, from all tracks and what they share.
     pub fn new(keep: usize, level: u8, sampled: u32, mut all: Vec<Rank>) -> Self {
@@ -67,12 +64,12 @@ impl Row {
             all.truncate(room);
         }
         all.sort_unstable();
-        let mut tracks = vec![TrackId(0); room + GAINS_MAX].into_boxed_slice();
-        let mut counts = vec![0; room + GAINS_MAX].into_boxed_slice();
-        for (i, (Reverse(count), track)) in all.iter().enumerate() {
-            (tracks[i], counts[i]) = (*track, short(*count));
+        let (listed, mut listing) = (all.len() as u16, Listing::new(room + GAINS_MAX));
+        for (place, (Reverse(count), track)) in all.into_iter().enumerate() {
+            listing.put(place, track, count);
         }
-        Row { tracks, counts, listed: all.len() as u16, gains: 0, level, sampled, bound }
+        let row = Row { all: listing, listed, gains: 0, level, sampled, bound, last_shown: NOBODY };
+        Row { last_shown: row.find_last_shown(), ..row }
     }
 
     /// From its neighbours alone: nothing is known of others but that they do not rank before the last one shown.
@@ -90,12 +87,12 @@ impl Row {
 
     /// The neighbours and how many playlists each shares: best first, two playlists at least.
     pub fn neighbours(&self) -> impl Iterator<Item = (TrackId, u32)> {
-        (0..self.keep().min(self.listed())).map(|i| (self.tracks[i], u32::from(self.counts[i])))
+        (0..self.keep().min(self.listed())).map(|i| (self.all.track(i), self.all.count(i)))
     }
 
-    /// All that is listed, best first.
-    pub fn listed_tracks(&self) -> &[TrackId] {
-        &self.tracks[..self.listed()]
+    /// What a change reads first.
+    pub fn marks(&self) -> &[u8] {
+        self.all.marks()
     }
 
     /// How many playlists were counted.
@@ -109,7 +106,7 @@ impl Row {
     }
 
     fn keep(&self) -> usize {
-        (self.tracks.len() - GAINS_MAX) / 2
+        (self.all.marks().len() - GAINS_MAX) / 2
     }
 
     fn listed(&self) -> usize {
@@ -117,13 +114,9 @@ impl Row {
     }
 
     /// Where the gains are.
-    fn gains(&self) -> std::ops::Range<usize> {
+    fn gains(&self) -> Range<usize> {
         let from = 2 * self.keep();
         from..from + usize::from(self.gains)
-    }
-
-    fn rank(&self, i: usize) -> Rank {
-        (Reverse(u32::from(self.counts[i])), self.tracks[i])
     }
 
     /// How many of the listed are better.
@@ -131,23 +124,13 @@ impl Row {
         let (mut lo, mut hi) = (0, self.listed());
         while lo < hi {
             let middle = usize::midpoint(lo, hi);
-            if self.rank(middle) < rank { lo = middle + 1 } else { hi = middle }
+            if self.all.rank(middle) < rank { lo = middle + 1 } else { hi = middle }
         }
         lo
     }
 
-    fn find(&self, track: TrackId) -> Option<usize> {
-        // Without a way out of a block its comparisons are made many at a time.
-        const BLOCK: usize = 16;
-        let listed = self.listed_tracks();
-        let has = |block: &[TrackId]| block.iter().fold(false, |has, there| has | (*there == track));
-        let block = listed.chunks(BLOCK).position(has)? * BLOCK;
-        listed[block..].iter().position(|there| *there == track).map(|i| block + i)
-    }
-
-    /// The last one shown; anybody is better if there is room.
-    fn last_shown(&self) -> Rank {
-        if self.listed() >= self.keep() { self.rank(self.keep() - 1) } else { NOBODY }
+    fn find_last_shown(&self) -> Rank {
+        if self.listed() >= self.keep() { self.all.rank(self.keep() - 1) } else { NOBODY }
     }
 
     /// The best rank that a track which is not listed can have after such a gain.
@@ -157,29 +140,10 @@ impl Row {
         (Reverse(before + gain), track)
     }
 
-    /// A track that is not listed gains, or loses. It has no more than `holding`.
-    fn gain(&mut self, track: TrackId, holding: u32, diff: i32) {
-        let known = self.gains().find(|i| self.tracks[*i] == track);
-        if let Some(i) = known {
-            self.counts[i] = short(u32::from(self.counts[i]).saturating_add_signed(diff));
-            if self.counts[i] == 0 {
-                self.forget(i);
-            }
-        } else if diff > 0 && (Reverse(holding), track) < self.bound {
-            while usize::from(self.gains) == GAINS_MAX {
-                self.raise();
-            }
-            let end = self.gains().end;
-            (self.tracks[end], self.counts[end]) = (track, short(diff.unsigned_abs()));
-            self.gains += 1;
-        }
-    }
-
     /// Forgets the gain at `i`.
     fn forget(&mut self, i: usize) {
         let last = self.gains().end - 1;
-        self.tracks.swap(i, last);
-        self.counts.swap(i, last);
+        self.all.swap(i, last);
         self.gains -= 1;
     }
 
@@ -187,8 +151,8 @@ impl Row {
     fn raise(&mut self) {
         self.bound.0.0 += 1;
         for i in self.gains().rev() {
-            self.counts[i] -= 1;
-            if self.counts[i] == 0 {
+            self.all.set_count(i, self.all.count(i) - 1);
+            if self.all.count(i) == 0 {
                 self.forget(i);
             }
         }
@@ -196,11 +160,10 @@ impl Row {
 
     /// The tracks that could be among the shown by what they have gained; their counts will be told.
     fn doubtful(&mut self) -> Vec<TrackId> {
-        let last = self.last_shown();
         let mut doubtful = Vec::new();
         for i in self.gains().rev() {
-            let (track, gain) = (self.tracks[i], u32::from(self.counts[i]));
-            if self.best_after(track, gain) < last {
+            let (track, gain) = (self.all.track(i), self.all.count(i));
+            if self.best_after(track, gain) < self.last_shown {
                 doubtful.push(track);
                 self.forget(i);
             }
@@ -212,7 +175,7 @@ impl Row {
 impl<'a> Draft<'a> {
     /// Begins to change a row.
     pub fn new(row: &'a mut Arc<Row>) -> Self {
-        Draft { row, old: None }
+        Draft { row, is_touched: false, old: None }
     }
 
     /// The row, for a change at this place.
@@ -231,14 +194,36 @@ impl<'a> Draft<'a> {
 
     /// So many more sampled playlists hold `track` too, which `holding` playlists hold in all.
     pub fn share(&mut self, track: TrackId, holding: u32, diff: i32) {
-        match self.row.find(track) {
+        match self.row.all.find(0..self.row.listed(), track) {
             Some(from) => self.move_listed(from, diff),
-            None => Arc::make_mut(self.row).gain(track, holding, diff),
+            None => self.gain(track, holding, diff),
+        }
+    }
+
+    /// A track that is not listed gains, or loses. It has no more than `holding`.
+    fn gain(&mut self, track: TrackId, holding: u32, diff: i32) {
+        let known = self.row.all.find(self.row.gains(), track);
+        if known.is_none() && (diff < 0 || (Reverse(holding), track) >= self.row.bound) {
+            return;
+        }
+        self.is_touched = true;
+        let row = Arc::make_mut(self.row);
+        if let Some(i) = known {
+            row.all.set_count(i, row.all.count(i).saturating_add_signed(diff));
+            if row.all.count(i) == 0 {
+                row.forget(i);
+            }
+        } else {
+            while usize::from(row.gains) == GAINS_MAX {
+                row.raise();
+            }
+            row.all.put(row.gains().end, track, diff.unsigned_abs());
+            row.gains += 1;
         }
     }
 
     fn move_listed(&mut self, from: usize, diff: i32) {
-        let (Reverse(count), track) = self.row.rank(from);
+        let (Reverse(count), track) = self.row.all.rank(from);
         let count = count.saturating_add_signed(diff);
         let stays = count >= SHARED_MIN;
         // Among the better ones is the track itself if it falls, as it was.
@@ -247,20 +232,19 @@ impl<'a> Draft<'a> {
             false => self.row.listed() - 1,
         };
         let row = self.at(from.min(to));
-        if from < to {
-            row.tracks[from..=to].rotate_left(1);
-            row.counts[from..=to].rotate_left(1);
-        } else {
-            row.tracks[to..=from].rotate_right(1);
-            row.counts[to..=from].rotate_right(1);
-        }
-        row.counts[to] = short(count);
+        row.all.shift(from, to);
+        row.all.set_count(to, count);
         row.listed -= u16::from(!stays);
+        row.last_shown = row.find_last_shown();
+        self.is_touched = true;
     }
 
     /// What the row needs after all changes of a step.
     pub fn need(&mut self) -> Need {
-        if self.row.bound < self.row.last_shown() {
+        if !self.is_touched {
+            return Need::Counts(Vec::new());
+        }
+        if self.row.bound < self.row.last_shown {
             return Need::Recount;
         }
         let doubtful = Arc::make_mut(self.row).doubtful();
@@ -280,14 +264,14 @@ impl<'a> Draft<'a> {
         }
         let row = self.at(place);
         if row.listed() == room {
-            row.bound = row.bound.min(row.rank(room - 1));
+            row.bound = row.bound.min(row.all.rank(room - 1));
             row.listed -= 1;
         }
         let listed = row.listed();
-        row.tracks[place..=listed].rotate_right(1);
-        row.counts[place..=listed].rotate_right(1);
-        (row.tracks[place], row.counts[place]) = (track, short(count));
+        row.all.shift(listed, place);
+        row.all.put(place, track, count);
         row.listed += 1;
+        row.last_shown = row.find_last_shown();
         true
     }
 }

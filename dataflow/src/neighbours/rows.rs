@@ -52,7 +52,7 @@ struct Told {
     recount: bool,
     held: bool,
     /// Others, how many playlists hold each, and how many more of the sample do.
-    shares: Vec<(TrackId, u32, i8)>,
+    shares: SmallVec<[(TrackId, u32, i8); 3]>,
 }
 
 /// A step at work.
@@ -136,7 +136,7 @@ impl Notes {
     fn recount(&mut self, track: TrackId) {
         let told = self.rows.entry(track).or_default();
         self.dirty += usize::from(!told.recount);
-        (told.recount, told.shares) = (true, Vec::new());
+        (told.recount, told.shares) = (true, SmallVec::new());
     }
 
     fn add(&mut self, note: Note) {
@@ -219,7 +219,7 @@ impl Graph {
     fn fetch<'a>(&self, tracks: impl Iterator<Item = &'a TrackId>) {
         let rows = self.rows.read();
         let there: SmallVec<[_; AT_ONCE]> = tracks.filter_map(|track| rows.newest(track)).collect();
-        fetch(there.iter().map(|row| row.listed_tracks()));
+        fetch(there.iter().map(|row| row.marks()));
     }
 
     /// Takes a row's notes; asks for what it needs then. Gives the row if it has changed.
@@ -295,6 +295,9 @@ mod tests {
         (0..1_000).for_each(|n| notes.add(share(n)));
         notes.add(Note::Recount { track });
         let told = &notes.rows[&track];
-        assert_eq!((notes.dirty, told.recount, told.shares.capacity()), (1, true, 0));
+        assert_eq!(
+            (notes.dirty, told.recount, told.shares.len(), told.shares.spilled()),
+            (1, true, 0, false)
+        );
     }
 }
