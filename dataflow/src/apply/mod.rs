@@ -6,6 +6,7 @@
 //! names live and die with entries.
 
 mod draft;
+mod step;
 mod titles;
 
 use std::collections::BTreeMap;
@@ -26,12 +27,13 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::{Antichain, Stamp};
 
 pub use draft::{Draft, Playlist, Said};
+use step::Step;
 use titles::Titles;
 
-use crate::catalogue::{Note, Notes};
+use crate::catalogue::Note;
 use crate::day::{Day, Days, Newest};
 use crate::digest::Digest;
-use crate::edit::{Edit, Op, PlaylistOp};
+use crate::edit::Edit;
 use crate::engine::Refused;
 use crate::ids::{PlaylistId, TitleId, TrackId};
 use crate::snapshot::Share;
@@ -39,7 +41,7 @@ use crate::views::Shared;
 use crate::views::ageing::Ageing;
 use crate::views::batch::{self, Batch};
 use crate::views::book::Book;
-use crate::views::trace::{Keys, Spine, Trace, View};
+use crate::views::trace::{Keys, Spine, Trace};
 
 /// What a worker's playlists add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,137 +262,5 @@ fn forget_old(days: &mut Book<PlaylistId, Days>, epoch: u64, ageing: &mut Ageing
         draft::forget_before(&mut kept, ageing.first());
         let is_any = kept.iter().any(|day| *day != Day::default());
         days.set(epoch, id, is_any.then_some(kept));
-    }
-}
-
-/// What one epoch changed on this worker, apart from the arrangement.
-#[derive(Default)]
-struct Changed {
-    notes: Vec<Note>,
-    titles: Titles,
-    playlists: i32,
-    entries: i64,
-    digest: Digest,
-    /// Additions by day that came (1) or went (-1).
-    dated: Vec<(TrackId, Day, i32)>,
-    newest: Newest,
-}
-
-impl Changed {
-    fn added_to(&self, mut totals: Totals) -> Totals {
-        totals.playlists = totals.playlists.saturating_add_signed(self.playlists.into());
-        totals.entries = totals.entries.saturating_add_signed(self.entries);
-        totals.digest += self.digest;
-        totals.newest.merge(&self.newest);
-        totals
-    }
-}
-
-/// One advance of the frontier: the edits of some epochs, playlist by playlist.
-struct Step<'a> {
-    peers: u64,
-    playlists: &'a Shared<Book<PlaylistId, Playlist>>,
-    days: &'a Shared<Book<PlaylistId, Days>>,
-    /// As of before the step: what is too old by it is too old whatever comes.
-    newest: Newest,
-    keep_days: u16,
-    refused: &'a Refused,
-    builder: batch::Builder<PlaylistId, TrackId>,
-    changed: BTreeMap<u64, Changed>,
-    /// Playlists as they are after an epoch: for the book, all at once, so that no reader waits for long.
-    cards: Vec<(u64, PlaylistId, Option<Playlist>)>,
-    /// The same of the days of their tracks.
-    dated: Vec<(u64, PlaylistId, Option<Days>)>,
-}
-
-impl Step<'_> {
-    fn run(&mut self, view: &View<PlaylistId, TrackId>, ready: Vec<(u64, Edit)>) {
-        let mut edits = Vec::with_capacity(ready.len());
-        for (epoch, Edit { seq, day, op }) in ready {
-            match op {
-                Op::Playlist { id, uri, op } => edits.push((id, epoch, seq, day, uri, op)),
-                about_track => {
-                    self.changed.entry(epoch).or_default().notes.extend(Note::about(
-                        seq,
-                        about_track,
-                        self.peers,
-                    ));
-                }
-            }
-        }
-        edits.sort_by_key(|(id, epoch, seq, ..)| (*id, *epoch, *seq));
-        let (mut pass, mut edits) = (view.pass(), edits.into_iter().peekable());
-        while let Some(&(id, ..)) = edits.peek() {
-            let (card, mut tracks) = (self.playlists.read().newest(&id).cloned(), Vec::new());
-            if card.is_some() {
-                pass.read(id, u64::MAX, |track| tracks.push(track));
-            }
-            let mut draft = Draft::new(card, tracks, self.days.read().newest(&id).map(|days| &**days));
-            let mut updates = Vec::new();
-            while let Some(&(_, epoch, ..)) = edits.peek().filter(|edit| edit.0 == id) {
-                let before = draft.clone();
-                while let Some((_, _, seq, day, uri, op)) =
-                    edits.next_if(|edit| (edit.0, edit.1) == (id, epoch))
-                {
-                    self.edit(&mut draft, epoch, (seq, day), &uri, op);
-                }
-                draft.seal(self.newest.first_of(self.keep_days));
-                self.close(id, epoch, &before, &draft, &mut updates);
-            }
-            updates.sort_unstable();
-            if !updates.is_empty() {
-                self.builder.push(&mut updates);
-            }
-        }
-    }
-
-    fn edit(&mut self, draft: &mut Draft, epoch: u64, (seq, day): (u64, Day), uri: &str, op: PlaylistOp) {
-        match draft.card.as_ref().filter(|card| *card.uri != *uri) {
-            Some(taken) => (self.refused)(seq, format!("playlist {uri:?} has the id of {:?}", taken.uri)),
-            None => {
-                let (mut notes, mut gained) = (Notes::new(seq, self.peers), false);
-                draft.apply(uri, op, day, |track, said| {
-                    gained |= matches!(said, Said::Gained(..));
-                    notes.add(track, said);
-                });
-                let changed = self.changed.entry(epoch).or_default();
-                changed.notes.extend(notes.finish());
-                if gained {
-                    changed.newest.see(day);
-                }
-            }
-        }
-    }
-
-    /// The epoch ends for this playlist: only the net difference is a change.
-    fn close(
-        &mut self,
-        id: PlaylistId,
-        epoch: u64,
-        before: &Draft,
-        now: &Draft,
-        updates: &mut Vec<((PlaylistId, TrackId), u64, i32)>,
-    ) {
-        let changed = self.changed.entry(epoch).or_default();
-        draft::difference(&before.tracks, &now.tracks, |track, diff| {
-            updates.push(((id, track), epoch, diff));
-            changed.digest.update(id, track, diff);
-        });
-        changed.entries += now.tracks.len() as i64 - before.tracks.len() as i64;
-        changed.playlists += i32::from(now.card.is_some()) - i32::from(before.card.is_some());
-        let [old, new] =
-            [before, now].map(|draft| draft.card.as_ref().and_then(|card| card.title.as_deref()));
-        if old != new {
-            changed.titles.change(id, epoch, old, -1);
-            changed.titles.change(id, epoch, new, 1);
-        }
-        if before != now {
-            self.cards.push((epoch, id, now.card.clone()));
-        }
-        let [old, new] = [before, now].map(Draft::additions);
-        draft::difference(&old, &new, |(track, day), diff| changed.dated.push((track, day, diff)));
-        if !(old.is_empty() && new.is_empty()) && before.days != now.days {
-            self.dated.push((epoch, id, (!new.is_empty()).then(|| now.days.clone().into())));
-        }
     }
 }

@@ -29,7 +29,7 @@ pub struct Neighbours {
     /// Playlists of a track that are counted, at least; at most twice as many are.
     #[schemars(range(min = 1, max = 30_000))]
     pub sample: u32,
-    /// Neighbours that a track has at the most. A row of the graph needs 24 bytes for each. With 0 there is no
+    /// Neighbours that a track has at the most. A row of the graph needs 26 bytes for each. With 0 there is no
     /// graph: all neighbours are counted when asked for.
     #[schemars(range(min = 0, max = 1_000))]
     pub keep: u32,

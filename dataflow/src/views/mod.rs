@@ -11,6 +11,7 @@ pub mod offsets;
 pub mod parts;
 pub mod past;
 pub mod popularity;
+mod seek;
 pub mod titles;
 pub mod trace;
 pub mod trending;

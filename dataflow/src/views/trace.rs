@@ -1,7 +1,8 @@
 //! Reading an arrangement as-of one epoch, straight from the storage of its batches.
 //!
 //! It reads *all* batches and filters by time: cutting them at an epoch is impossible in general, because
-//! one batch may cover several. Keys are looked up in one forward pass over each batch.
+//! one batch may cover several. Keys are looked up in one forward pass over each batch, or the batch's keys among them
+//! if these are fewer.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use timely::progress::Antichain;
 use timely::progress::frontier::AntichainRef;
 
 use super::batch::Batch;
+use super::seek::{seek, shared};
 use crate::fetch::{AT_ONCE, fetch};
 
 /// A collection of (K, V) pairs, kept by differential as a few sorted batches.
@@ -289,93 +291,6 @@ impl<K: Id, V: Id> Pass<'_, K, V> {
             self.heads.retain(|head| head.1 < head.2);
             if sum > 0 && !each(least) {
                 return;
-            }
-        }
-    }
-}
-
-/// What two ascending lists share: its places in both. The longer one is sought in.
-fn shared<I: Id>(one: &[I], other: &[I], mut each: impl FnMut(usize, usize)) {
-    let is_shorter = one.len() <= other.len();
-    let (short, long) = if is_shorter { (one, other) } else { (other, one) };
-    let mut at = 0;
-    for (i, id) in short.iter().enumerate() {
-        at = seek(long, at, id);
-        match long.get(at) {
-            Some(there) if there == id => {
-                if is_shorter {
-                    each(i, at);
-                } else {
-                    each(at, i);
-                }
-            }
-            Some(_) => {}
-            None => break,
-        }
-    }
-}
-
-/// First position at or after `at` whose key is not less than `key`. Ids are hashes, so evenly spread: it
-/// guesses the place from the distance, which is rarely further off than the next cache line, and gallops from
-/// there.
-fn seek<K: Id>(keys: &[K], at: usize, key: &K) -> usize {
-    let rest = &keys[at..];
-    let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return at };
-    let (first, last, wanted) = ((*first).into(), (*last).into(), (*key).into());
-    if wanted <= first {
-        return at;
-    }
-    if wanted > last {
-        return keys.len();
-    }
-    // Here first < wanted <= last, so there are two keys at least. Rounding only makes a guess a worse one.
-    let (way, whole): (u64, u64) = (wanted - first, last - first);
-    let guess = ((way as f64 / whole as f64) * (rest.len() - 1) as f64) as usize;
-    let mut step = 1;
-    // The answer is in lo + 1 ..= hi: rest[lo] < key <= rest[hi].
-    let (mut lo, mut hi) = (0, rest.len() - 1);
-    if rest[guess] < *key {
-        lo = guess;
-        while lo + step < hi && rest[lo + step] < *key {
-            lo += step;
-            step *= 2;
-        }
-        hi = hi.min(lo + step);
-    } else {
-        hi = guess;
-        while lo + step < hi && rest[hi - step] >= *key {
-            hi -= step;
-            step *= 2;
-        }
-        lo = lo.max(hi.saturating_sub(step));
-    }
-    at + lo + 1 + rest[lo + 1..hi].partition_point(|k| k < key)
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::{Rng, RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-    use crate::ids::TrackId;
-
-    #[test]
-    fn a_key_is_found_wherever_it_is() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for n in 0..300 {
-            // Evenly spread, or all in one corner; the ends of the range are among them at times.
-            let shift = [0, 40, 60][n % 3];
-            let mut keys: Vec<TrackId> =
-                (0..rng.random_range(0..200)).map(|_| TrackId(rng.next_u64() >> shift)).collect();
-            keys.extend([0, u64::MAX].map(TrackId).into_iter().filter(|_| n % 5 == 0));
-            keys.sort_unstable();
-            keys.dedup();
-            let anything = (0..50).map(|_| TrackId(rng.next_u64() >> rng.random_range(0..64)));
-            for key in anything.collect::<Vec<_>>().iter().chain(&keys.clone()) {
-                let at = rng.random_range(0..=keys.len());
-                let expected = at + keys[at..].partition_point(|k| k < key);
-                assert_eq!(seek(&keys, at, key), expected, "{key:?} from {at} in {keys:?}");
             }
         }
     }

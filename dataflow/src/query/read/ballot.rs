@@ -131,10 +131,7 @@ impl Ballot {
     ) -> Vec<u64> {
         let lengths = Lengths::new(self.length);
         let asked = self.voting.title > 0.0 && !self.title.keys.is_empty();
-        let matches = asked.then(|| {
-            let playlists: Vec<PlaylistId> = nearest.iter().map(|(playlist, _)| *playlist).collect();
-            matches(views, &self.title, &playlists, epoch)
-        });
+        let matches = asked.then(|| matches(views, &self.title, &ids(nearest), epoch));
         let mut votes = Vec::with_capacity(nearest.len());
         for (some, from) in nearest.chunks(LOCKED).zip((0..).step_by(LOCKED)) {
             let books: Vec<_> = views.books.iter().map(|books| books.playlists.read()).collect();
@@ -159,8 +156,7 @@ impl Ballot {
 impl Votes {
     /// Counts them. All sums are linear in entries, so removals are simply subtracted.
     pub fn run(&self, views: &Views, epoch: u64) -> Voted {
-        let playlists: Vec<PlaylistId> = self.nearest.iter().map(|(playlist, _)| *playlist).collect();
-        let nearest = views.by_playlist.find(&playlists, whole);
+        let nearest = views.by_playlist.find(&ids(&self.nearest), whole);
         let held = self.ballot.recount.then(|| self.ballot.held(&nearest, self.nearest.len(), epoch));
         let votes = self.ballot.votes(views, &self.nearest, held.as_ref(), epoch);
         let titled = views.by_playlist.find(&self.titled, whole);
@@ -171,6 +167,11 @@ impl Votes {
             matches: matches.iter().sum(),
         }
     }
+}
+
+/// Playlists without what they got.
+pub fn ids(playlists: &[(PlaylistId, u64)]) -> Vec<PlaylistId> {
+    playlists.iter().map(|(playlist, _)| *playlist).collect()
 }
 
 /// The last track that is wanted of a playlist: all are.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::ballot::{Ballot, held as holds, whole};
+use super::ballot::{Ballot, held as holds, ids, whole};
 use crate::ids::{PlaylistId, TrackId};
 use crate::scoring::{StandIn, part};
 use crate::views::Views;
@@ -37,8 +37,7 @@ impl Why {
     /// none, it is that of the seeds for which tracks stood in that it holds.
     pub fn run(&self, views: &Views, epoch: u64) -> Evidence {
         let Why { ballot, stand_ins, nearest, tracks } = self;
-        let playlists: Vec<PlaylistId> = nearest.iter().map(|(playlist, _)| *playlist).collect();
-        let finds = views.by_playlist.find(&playlists, whole);
+        let finds = views.by_playlist.find(&ids(nearest), whole);
         let held = ballot.held(&finds, nearest.len(), epoch);
         let votes = ballot.votes(views, nearest, Some(&held).filter(|_| ballot.recount), epoch);
         let shown = holds(&finds, nearest.len(), tracks.iter(), epoch);
