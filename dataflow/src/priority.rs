@@ -8,8 +8,7 @@ pub const WORK: i32 = 5;
 pub const COPIES: i32 = 15;
 
 /// The calling thread gets the processor after others: of its time, for each step about four fifths of what it would
-/// have got. And it takes it from none when it wakes: workers wake a thousand times a second, a question would be
-/// interrupted as often. Only on Linux; elsewhere it would be the whole process that stands back.
+/// have got. And it takes it from none when it wakes, as workers do many times while a question is answered. Only on Linux; elsewhere it would be the whole process that stands back.
 #[cfg(target_os = "linux")]
 pub fn stand_back(steps: i32) {
     use rustix::process::{getpriority_process, setpriority_process};

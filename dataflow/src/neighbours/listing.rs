@@ -89,8 +89,8 @@ impl Listing {
     /// The place of a track in a part of them.
     pub fn find(&self, part: Range<usize>, track: TrackId) -> Option<usize> {
         let from = part.start;
-        let marked = memchr::memchr_iter(mark(track), &self.marks[part]).map(|at| from + at);
-        marked.into_iter().find(|place| self.tracks[*place] == track)
+        let mut marked = memchr::memchr_iter(mark(track), &self.marks[part]).map(|at| from + at);
+        marked.find(|place| self.tracks[*place] == track)
     }
 }
 

@@ -31,7 +31,8 @@ pub struct Row {
     level: u8,
     sampled: u32,
     bound: Rank,
-    /// The last one shown; anybody is better if there is room.
+    /// The last one shown; anybody is better if there is room. Kept here because every change asks for it, and the
+    /// middle of the lists is far away.
     last_shown: Rank,
 }
 
@@ -130,7 +131,8 @@ impl Row {
     }
 
     fn find_last_shown(&self) -> Rank {
-        if self.listed() >= self.keep() { self.all.rank(self.keep() - 1) } else { NOBODY }
+        let last = self.keep().checked_sub(1).filter(|last| *last < self.listed());
+        last.map_or(NOBODY, |last| self.all.rank(last))
     }
 
     /// The best rank that a track which is not listed can have after such a gain.
@@ -338,6 +340,13 @@ mod tests {
             }
         }
         assert!(told > 1_000 && recounted > 200 && put_off > 1_000, "{told} {recounted} {put_off}");
+    }
+
+    #[test]
+    fn a_row_that_shows_nothing_is_no_error() {
+        for row in [Row::new(0, 0, 9, ranks(&[5, 4])), Row::of_shown(0, 9, ranks(&[5, 4]))] {
+            assert_eq!((row.neighbours().count(), row.sampled()), (0, 9));
+        }
     }
 
     #[test]
